@@ -1,0 +1,207 @@
+"""Every way lossctl refuses, as one tree.
+
+    LossctlError                 exit 70 when nothing more precise applies
+      UsageError            2    the command, spec, parameter or config is wrong
+        UnknownName              a loss, parameter, option or key that does not exist
+        BadValue                 a parameter or option value outside its range
+        BadSpec                  a loss spec or expression that cannot be parsed
+      DataError             3    the data was refused
+        MissingColumn            no such column, or none can be guessed
+        AmbiguousColumn          several columns could play the role
+        BadRow                   a value the loss or the reader cannot accept
+        RowsDisagree             rows delivered differ from rows promised
+      ResourceError         4    permission, disk, memory cap, missing extra, engine
+
+Each error takes facts and builds its own message: what happened, where, what to do.
+`facts` holds the same as data, for the JSON form.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "AmbiguousColumn",
+    "BadRow",
+    "BadSpec",
+    "BadValue",
+    "DataError",
+    "LossctlError",
+    "MissingColumn",
+    "ResourceError",
+    "RowsDisagree",
+    "UnknownName",
+    "UsageError",
+    "visible",
+]
+
+_SHOWN = 12
+_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029")
+
+
+def visible(text: object, limit: int = 200) -> str:
+    """`text` with control and direction characters spelt out, so that data never acts on a terminal."""
+    raw = str(text)
+    out = []
+    for char in raw[:limit]:
+        code = ord(char)
+        if code < 0x20 or 0x7F <= code < 0xA0:
+            out.append(f"\\x{code:02x}")
+        elif char in _BIDI or 0xD800 <= code < 0xE000:
+            out.append(f"\\u{code:04x}")
+        else:
+            out.append(char)
+    return "".join(out) + ("…" if len(raw) > limit else "")
+
+
+def _listed(names: Iterable[str]) -> str:
+    shown = [visible(name) for name in names]
+    more = f", … ({len(shown)} in all)" if len(shown) > _SHOWN else ""
+    return ", ".join(shown[:_SHOWN]) + more
+
+
+class LossctlError(Exception):
+    """Base of all refusals; `exit_code` is the contract's, `facts` are what the JSON form carries."""
+
+    exit_code = 70
+
+    def __init__(self, message: str, *, hint: str | None = None, **facts: object) -> None:
+        self.message = message
+        self.hint = hint
+        self.facts = {key: value for key, value in facts.items() if value is not None}
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.hint}" if self.hint else self.message
+
+
+class UsageError(LossctlError):
+    """The command line, a spec, a parameter or the configuration is wrong."""
+
+    exit_code = 2
+
+
+class UnknownName(UsageError):
+    """A name that is not one of the known ones; the nearest are suggested."""
+
+    def __init__(self, what: str, name: str, known: Iterable[str], *, see: str | None = None) -> None:
+        names = sorted(set(known))
+        near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+        if near:
+            hint = "did you mean " + " or ".join(f"'{n}'" for n in near) + "?"
+        elif see:
+            hint = see
+        elif names:
+            hint = f"there are: {_listed(names)}"
+        else:
+            hint = "there are none here"
+        super().__init__(f"unknown {what} '{visible(name)}'", hint=hint, what=what, name=name, near=near)
+
+
+class BadValue(UsageError):
+    """A parameter or option with a value it cannot take."""
+
+    def __init__(self, name: str, value: object, allowed: str) -> None:
+        super().__init__(
+            f"{name} cannot be {visible(value)!r}", hint=f"it takes {allowed}", name=name, value=str(value)
+        )
+
+
+class BadSpec(UsageError):
+    """A loss spec or expression that cannot be parsed; `at` is the 0-based character."""
+
+    def __init__(self, text: str, problem: str, *, at: int | None = None, hint: str | None = None) -> None:
+        where = f" at character {at + 1}" if at is not None else ""
+        super().__init__(f"cannot read '{visible(text, 120)}'{where}: {problem}", hint=hint, spec=text, at=at)
+
+
+class DataError(LossctlError):
+    """The data was refused; the place is file, 0-based data row within the file, and column."""
+
+    exit_code = 3
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: str | None = None,
+        row: int | None = None,
+        line: int | None = None,
+        column: str | None = None,
+        hint: str | None = None,
+        **facts: object,
+    ) -> None:
+        place = []
+        if path is not None:
+            place.append(visible(path))
+        if line is not None:
+            place.append(f"line {line}")
+        if row is not None:
+            place.append(f"row {row}")
+        if column is not None:
+            place.append(f"column '{visible(column)}'")
+        prefix = ", ".join(place) + ": " if place else ""
+        super().__init__(
+            prefix + message, hint=hint, path=path, row=row, line=line, column=column, **facts
+        )
+
+
+class MissingColumn(DataError):
+    """A column that is not in the file, or a role no column could be guessed for."""
+
+    def __init__(
+        self, role: str, name: str | None, available: Iterable[str], *, path: str | None = None
+    ) -> None:
+        names = list(available)
+        if name is None:
+            message = f"no column for {role}"
+            hint = f"name it with --{role}; columns are: {_listed(names)}"
+        else:
+            near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+            folded = [n for n in names if n.strip().casefold() == name.strip().casefold()]
+            closest = folded or near
+            message = f"no column '{visible(name)}' for {role}"
+            hint = (f"closest: {_listed(closest)}; " if closest else "") + f"columns are: {_listed(names)}"
+        super().__init__(message, path=path, hint=hint, role=role, name=name, available=names)
+
+
+class AmbiguousColumn(DataError):
+    """Several columns could play the role, so none is taken."""
+
+    def __init__(self, role: str, candidates: Iterable[str], *, path: str | None = None) -> None:
+        names = list(candidates)
+        super().__init__(
+            f"several columns could be {role}: {_listed(names)}",
+            path=path,
+            hint=f"choose one with --{role}",
+            role=role,
+            candidates=names,
+        )
+
+
+class BadRow(DataError):
+    """A value in one row that the reader or the loss cannot accept."""
+
+
+class RowsDisagree(DataError):
+    """Rows delivered are not the rows the file promised."""
+
+    def __init__(self, path: str, promised: int, delivered: int) -> None:
+        super().__init__(
+            f"the file promises {promised} rows but delivered {delivered}",
+            path=path,
+            hint="the file is damaged or was cut; write it again",
+            promised=promised,
+            delivered=delivered,
+        )
+
+
+class ResourceError(LossctlError):
+    """Permission, disk, memory cap, missing extra or engine: not the data's fault."""
+
+    exit_code = 4
+
+    def __init__(self, message: str, *, path: str | None = None, hint: str | None = None) -> None:
+        prefix = f"{visible(path)}: " if path is not None else ""
+        super().__init__(prefix + message, hint=hint, path=path)

@@ -1,0 +1,332 @@
+"""Errors of a predicted number."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any
+
+import numpy as np
+
+from lossctl.domain import NONNEG, POSITIVE, UNIT
+from lossctl.loss import Array, Param, Pooled, Real, Residual, Whole, gradient, like, loss
+
+LN2 = math.log(2.0)
+
+
+@loss(
+    aliases=("l2", "mean-squared-error"),
+    range=NONNEG,
+    tasks=("regression",),
+    likes=(
+        like("torch", "torch.nn.MSELoss"),
+        like("keras", "keras.losses.MeanSquaredError"),
+        like("sklearn", "sklearn.metrics.mean_squared_error"),
+        like("optax", "optax.losses.squared_error"),
+        like("torchmetrics", "torchmetrics.MeanSquaredError"),
+        like("lightgbm", "l2"),
+    ),
+)
+def mse(residual: Residual) -> Array:
+    """Squared error.
+
+    Formula: r², r = pred − target.
+    Gradient: 2r.
+    Use when: large errors are disproportionately bad and the noise is roughly Gaussian.
+    Avoid when: outliers dominate (huber, mae), or targets are class labels (bce, cross-entropy).
+    See also: rmse is its root, half-mse its half, r2-loss scales it by the variance of the target.
+    References: Gauss (1809), Theoria motus corporum coelestium.
+
+    >>> import lossctl
+    >>> lossctl.compute("mse", [1, 2], [2, 4]).value  # (1 + 4) / 2
+    2.5
+    """
+    return residual * residual
+
+
+@gradient(mse)
+def _(residual: Array) -> Array:
+    return 2.0 * residual
+
+
+@loss(
+    aliases=("l1", "mean-absolute-error"),
+    range=NONNEG,
+    tasks=("regression", "outliers"),
+    likes=(
+        like("torch", "torch.nn.L1Loss"),
+        like("keras", "keras.losses.MeanAbsoluteError"),
+        like("sklearn", "sklearn.metrics.mean_absolute_error"),
+        like("torchmetrics", "torchmetrics.MeanAbsoluteError"),
+        like("xgboost", "mae"),
+        like("lightgbm", "l1"),
+        like("catboost", "MAE"),
+    ),
+)
+def mae(residual: Residual) -> Array:
+    """Absolute error.
+
+    Formula: |r|, r = pred − target.
+    Gradient: sign(r), 0 at r = 0.
+    Use when: every unit of error costs the same, or outliers should not dominate; its best constant
+        prediction is the median.
+    Avoid when: rare large errors are what matters (mse).
+    References: Laplace (1774), Mémoire sur la probabilité des causes par les événements.
+
+    >>> import lossctl
+    >>> lossctl.compute("mae", [1, 2], [2, 4]).value  # (1 + 2) / 2
+    1.5
+    """
+    return np.abs(residual)
+
+
+@gradient(mae)
+def _(residual: Array) -> Array:
+    return np.sign(residual)
+
+
+@loss(
+    range=NONNEG,
+    tasks=("regression", "outliers"),
+    likes=(
+        like("torch", "torch.nn.HuberLoss"),
+        like("keras", "keras.losses.Huber"),
+        like("optax", "optax.losses.huber_loss"),
+        like("lightgbm", "huber", delta=0.9, note="its alpha is delta, 0.9 unless said"),
+        like("catboost", "Huber:delta", note="delta has no default there"),
+    ),
+)
+def huber(
+    residual: Residual,
+    *,
+    delta: Annotated[float, Param("where the parabola meets the line", POSITIVE)] = 1.0,
+) -> Array:
+    """Huber loss: squared near zero, absolute far away.
+
+    Formula: ½r² where |r| ≤ δ, otherwise δ(|r| − ½δ), r = pred − target.
+    Gradient: r clipped to [−δ, δ].
+    Use when: the noise is Gaussian with some outliers; δ is the error from which an error is an outlier.
+    Numerics: the linear branch never squares a large residual.
+    See also: smooth-l1 is huber/δ.
+    References: Huber (1964), Robust Estimation of a Location Parameter.
+
+    >>> import lossctl
+    >>> lossctl.compute("huber:delta=1", [0, 0], [0.5, 3]).value  # (0.125 + 2.5) / 2
+    1.3125
+    """
+    size = np.abs(residual)
+    inner = np.minimum(size, delta)
+    size -= 0.5 * inner
+    size *= inner
+    return size
+
+
+@gradient(huber)
+def _(residual: Array, *, delta: float) -> Array:
+    return np.clip(residual, -delta, delta)
+
+
+@loss(
+    aliases=("logcosh",),
+    range=NONNEG,
+    tasks=("regression", "outliers"),
+    likes=(
+        like("keras", "keras.losses.LogCosh"),
+        like("optax", "optax.losses.log_cosh"),
+        like("torchmetrics", "torchmetrics.LogCoshError", note="overflows beyond |r| ≈ 710"),
+        like("catboost", "LogCosh"),
+    ),
+)
+def log_cosh(residual: Residual) -> Array:
+    """Logarithm of the hyperbolic cosine of the error: smooth everywhere, linear far away.
+
+    Formula: log cosh r, r = pred − target.
+    Gradient: tanh r.
+    Use when: huber's shape is wanted with no parameter and a smooth second derivative.
+    Numerics: ½·log1p(sinh² r) for |r| < 1, where |r| + log1p(e^(−2|r|)) − log 2 would cancel to
+        nothing; no overflow for any finite r.
+    References: Green (1990), Bayesian reconstructions from emission tomography data.
+
+    >>> import lossctl
+    >>> round(lossctl.compute("log-cosh", [0.0], [1.0]).value, 12)  # log((e + 1/e) / 2)
+    0.433780830484
+    """
+    size = np.abs(residual)
+    far = size + (np.log1p(np.exp(-2.0 * size)) - LN2)
+    wave = np.sinh(np.minimum(size, 1.0))
+    return np.where(size < 1.0, 0.5 * np.log1p(wave * wave), far)
+
+
+@gradient(log_cosh)
+def _(residual: Array) -> Array:
+    return np.tanh(residual)
+
+
+@loss(
+    aliases=("pinball",),
+    range=NONNEG,
+    tasks=("quantiles", "regression"),
+    likes=(
+        like("sklearn", "sklearn.metrics.mean_pinball_loss", note="tau is called alpha"),
+        like("lightgbm", "quantile", tau=0.9, note="its alpha is tau, 0.9 unless said"),
+        like("xgboost", "quantile", note="quantile_alpha, a mean over several levels"),
+    ),
+)
+def quantile(
+    residual: Residual,
+    *,
+    tau: Annotated[float, Param("the quantile that is predicted", UNIT)] = 0.5,
+) -> Array:
+    """Quantile (pinball) loss: an error below the target costs τ, above it 1 − τ, per unit.
+
+    Formula: max(−τr, (1 − τ)r), r = pred − target.
+    Gradient: 1 − τ where r > 0, −τ where r < 0, 0 at r = 0.
+    Use when: the prediction is a quantile rather than a mean; τ = 0.5 is half of mae.
+    See also: multi-quantile for several levels at once, interval-score for an interval.
+    References: Koenker & Bassett (1978), Regression Quantiles.
+
+    >>> import lossctl
+    >>> lossctl.compute("quantile:tau=0.75", [0, 0], [-2, 2]).value  # (1.5 + 0.5) / 2
+    1.0
+    """
+    return np.maximum(-tau * residual, (1.0 - tau) * residual)
+
+
+@gradient(quantile)
+def _(residual: Array, *, tau: float) -> Array:
+    return np.where(residual > 0.0, 1.0 - tau, np.where(residual < 0.0, -tau, 0.0))
+
+
+def _root_of_ratio(total: Any, weight: Any) -> Any:
+    return np.sqrt(total / weight)
+
+
+@loss(
+    Pooled(_root_of_ratio),
+    aliases=("root-mean-squared-error",),
+    range=NONNEG,
+    tasks=("regression",),
+    likes=(
+        like("sklearn", "sklearn.metrics.root_mean_squared_error", note="several outputs: mean of their roots"),
+        like("keras", "keras.metrics.RootMeanSquaredError"),
+        like("torchmetrics", "torchmetrics.MeanSquaredError(squared=False)"),
+        like("xgboost", "rmse"),
+        like("lightgbm", "rmse"),
+        like("catboost", "RMSE"),
+    ),
+)
+def rmse(residual: Residual) -> tuple[Array, int]:
+    """Root of the mean squared error, in the unit of the target.
+
+    Formula: √(Σw·r² / Σw), r = pred − target.
+    Aggregate: the root is taken once, of the exact mean; a row alone gives |r|.
+    Use when: an error in the target's own unit is wanted that punishes large errors.
+    See also: mse.
+    References: Gauss (1809), Theoria motus corporum coelestium.
+
+    >>> import lossctl
+    >>> lossctl.compute("rmse", [0, 0], [1, 7]).value  # √((1 + 49) / 2)
+    5.0
+    """
+    return residual * residual, 1
+
+
+def _ratio(numerator: Any, denominator: Any) -> Any:
+    return numerator / denominator
+
+
+@loss(
+    Pooled(_ratio),
+    aliases=("wmape", "nd"),
+    range=NONNEG,
+    tasks=("forecast", "counts"),
+    likes=(
+        like(
+            "torchmetrics",
+            "torchmetrics.WeightedMeanAbsolutePercentageError",
+            note="adds nothing but clamps the denominator at 1.17e-6",
+        ),
+    ),
+)
+def wape(target: Real, pred: Real) -> tuple[Array, Array]:
+    """Weighted absolute percentage error: total absolute error over total absolute target.
+
+    Formula: Σ|pred − target| / Σ|target|.
+    Aggregate: a ratio of totals; a row alone gives |r|/|target|.
+    Use when: percentage errors are wanted but single targets may be near zero (unlike mape).
+    References: Kolassa & Schütz (2007), Advantages of the MAD/Mean Ratio over the MAPE.
+
+    >>> import lossctl
+    >>> lossctl.compute("wape", [1, 3], [2, 5]).value  # (1 + 2) / (1 + 3)
+    0.75
+    """
+    return np.abs(pred - target), np.abs(target)
+
+
+@loss(
+    Pooled(_ratio, elements="columns", moments=(1,), row=False),
+    aliases=("one-minus-r2",),
+    range=NONNEG,
+    tasks=("regression",),
+    likes=(like("sklearn", "1 − sklearn.metrics.r2_score"),),
+)
+def r2_loss(target: Real, pred: Real) -> tuple[Array, Array]:
+    """Share of the target's variance that the prediction leaves unexplained: 1 − R².
+
+    Formula: Σw·r² / Σw·(target − mean)², with the weighted mean of the target.
+    Aggregate: the denominator is computed from exact sums of target and target², so a large common
+        offset costs no digits. Several outputs: the mean of their values.
+    Use when: errors should be comparable between targets of different spread; 1 is as good as
+        predicting the mean.
+    Avoid when: the target hardly varies; with a constant target it is infinite, or undefined when the
+        prediction is perfect too.
+    References: Wright (1921), Correlation and Causation.
+
+    >>> import lossctl
+    >>> lossctl.compute("r2-loss", [0, 2], [0, 1]).value  # 1 / 2
+    0.5
+    """
+    residual = pred - target
+    return residual * residual, target
+
+
+def _weighted_median(size: Array, weights: Array | None) -> float:
+    order = np.sort(size) if weights is None else size
+    if weights is None:
+        middle = len(order) // 2
+        if len(order) % 2:
+            return float(order[middle])
+        return float(order[middle - 1] + 0.5 * (order[middle] - order[middle - 1]))
+    rank = np.lexsort((weights, size))
+    ordered, heavy = size[rank], weights[rank]
+    ordered, heavy = ordered[heavy > 0.0], heavy[heavy > 0.0]
+    below = np.cumsum(heavy)
+    half = 0.5 * below[-1]
+    lower = ordered[np.searchsorted(below, half, side="left")]
+    upper = ordered[min(np.searchsorted(below, half, side="right"), len(ordered) - 1)]
+    return float(lower + 0.5 * (upper - lower))
+
+
+@loss(
+    Whole(_weighted_median),
+    aliases=("median-absolute-error",),
+    range=NONNEG,
+    tasks=("regression", "outliers"),
+    likes=(
+        like("sklearn", "sklearn.metrics.median_absolute_error"),
+        like("catboost", "MedianAbsoluteError", note="ignores weights"),
+    ),
+)
+def medae(residual: Residual) -> Array:
+    """Median of the absolute errors: half of the rows are better, whatever the others do.
+
+    Formula: median |r|, r = pred − target; between two middle values their average.
+    Aggregate: needs all rows in memory (8 bytes each); with weights the average of the lower and the
+        upper weighted median.
+    Use when: up to half of the rows may be garbage.
+    References: Hampel (1974), The Influence Curve and its Role in Robust Estimation.
+
+    >>> import lossctl
+    >>> lossctl.compute("medae", [0, 0, 0], [1, 2, 90]).value
+    2.0
+    """
+    return np.abs(residual)

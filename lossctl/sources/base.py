@@ -1,0 +1,221 @@
+"""What every format shares: columns, sources, pieces of rows, and the boundary where reader failures become refusals."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from lossctl.errors import BadRow, DataError, LossctlError, ResourceError, RowsDisagree, visible
+
+BATCH_BYTES = 2 << 20  # decoded bytes of one batch: fits the second-level cache with room for the kernel
+BATCH_ROWS = 1 << 17
+_OURS = frozenset({errno.EACCES, errno.EPERM, errno.EIO, errno.ENOMEM, errno.ENOSPC, errno.EMFILE, errno.ENFILE})
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column on offer; `type` is None for CSV text, which is typed on request."""
+
+    name: str
+    type: pa.DataType | None
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What must stay the same while a file is read."""
+
+    device: int
+    inode: int
+    size: int
+    modified: int
+    regular: bool
+
+    @classmethod
+    def of(cls, state: os.stat_result) -> Identity:
+        return cls(
+            state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, stat.S_ISREG(state.st_mode)
+        )
+
+
+@dataclass
+class Source:
+    """One opened file or stream; each format extends it."""
+
+    path: str
+    format: str
+    columns: tuple[Column, ...]
+    rows: int | None
+    nbytes: int
+    partition: Mapping[str, str | None]
+    identity: Identity | None = None
+
+    def cut(self, plan: Plan, start: int) -> Iterator[Piece]:
+        raise NotImplementedError
+
+    def plan(self, wanted: Mapping[str, pa.DataType | None]) -> Plan:
+        raise NotImplementedError
+
+    def peek(self, plan: Plan, rows: int) -> dict[str, list[object]]:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Give back what is open; the source is not read again."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the wanted names are found in one source; a constant comes from the path."""
+
+    wanted: Mapping[str, pa.DataType | None]
+    places: Mapping[str, tuple[int, ...]]  # column index, then struct field indices
+    constants: Mapping[str, str | None] = field(default_factory=dict)
+
+    def deliver(self, found: Mapping[str, pa.Array], rows: int) -> pa.RecordBatch:
+        """The wanted columns in the asked order, constants filled in."""
+        if not self.wanted:
+            return counted(rows)
+        arrays = [
+            constant(self.constants[name], rows) if name in self.constants else found[name]
+            for name in self.wanted
+        ]
+        return pa.RecordBatch.from_arrays(arrays, names=list(self.wanted))
+
+
+def counted(rows: int) -> pa.RecordBatch:
+    """A batch of no columns that still knows its rows."""
+    empty = pa.StructArray.from_buffers(pa.struct([]), rows, [None])
+    return pa.RecordBatch.from_struct_array(empty)
+
+
+def constant(value: str | None, rows: int) -> pa.DictionaryArray:
+    """`value` repeated as dictionary<int32, string>; None is null."""
+    codes = pa.Array.from_buffers(pa.int32(), rows, [None, pa.py_buffer(bytes(4 * rows))])
+    if value is None:
+        nothing = pa.py_buffer(bytes((rows + 7) // 8))
+        codes = pa.Array.from_buffers(pa.int32(), rows, [nothing, codes.buffers()[1]], rows)
+    text = (value or "").encode()
+    ends = pa.py_buffer((0).to_bytes(4, "little") + len(text).to_bytes(4, "little"))
+    words = pa.Array.from_buffers(pa.string(), 1, [None, ends, pa.py_buffer(text)])
+    return pa.DictionaryArray.from_arrays(codes, words)
+
+
+@dataclass
+class Piece:
+    """One independently decodable run of rows; `read` is meant for a worker thread."""
+
+    path: str
+    first_row: int
+    rows: int
+    start: int
+    nbytes: int
+    arrived: Callable[[int], None]
+
+    def read(self) -> Iterator[pa.RecordBatch]:
+        """The rows in order, exactly as many as promised."""
+        seen = 0
+        for batch in self._guarded():
+            seen += batch.num_rows
+            if seen > self.rows:
+                raise RowsDisagree(self.path, self.rows, seen)
+            yield batch
+        if seen != self.rows:
+            raise RowsDisagree(self.path, self.rows, seen)
+        self.arrived(seen)
+
+    def _guarded(self) -> Iterator[pa.RecordBatch]:
+        batches = self.batches()
+        while True:
+            with refusing(self.path):
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        raise NotImplementedError
+
+
+class Tally:
+    """Rows that arrived, added up from any thread."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self._lock = threading.Lock()
+
+    def add(self, rows: int) -> None:
+        with self._lock:
+            self.rows += rows
+
+
+@contextmanager
+def refusing(path: str) -> Iterator[None]:
+    """Turn what a reader raises into one of our refusals, one line, with the path."""
+    try:
+        yield
+    except LossctlError:
+        raise
+    except (MemoryError, pa.ArrowMemoryError) as error:
+        raise ResourceError("not enough memory to read it", path=path, hint=_line(error)) from error
+    except OSError as error:
+        raise _from_os(error, path) from error
+    except (pa.ArrowException, ValueError, OverflowError) as error:  # UnicodeDecodeError is a ValueError
+        raise DataError(f"cannot be read: {_line(error)}", path=path) from error
+
+
+def _from_os(error: OSError, path: str) -> LossctlError:
+    if error.errno in _OURS:
+        return ResourceError(os.strerror(error.errno or 0).lower(), path=path)
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return DataError("no such file", path=path)
+    if error.errno == errno.ENAMETOOLONG:
+        return DataError("the name is too long", path=path)
+    return DataError(f"cannot be read: {_line(error)}", path=path)
+
+
+def _line(error: BaseException) -> str:
+    return visible(" ".join(str(error).split())) or type(error).__name__
+
+
+def duplicated(name: str, path: str) -> DataError:
+    return BadRow(
+        "several columns have this name", path=path, column=name, hint="rename one of them"
+    )
+
+
+def kind(type_: pa.DataType | None) -> str:
+    """Number, text or other: what must agree between files."""
+    if type_ is None:
+        return "text"
+    if pa.types.is_dictionary(type_):
+        return kind(type_.value_type)
+    if pa.types.is_floating(type_) or pa.types.is_integer(type_) or pa.types.is_decimal(type_):
+        return "number"
+    if pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_):
+        return "text"
+    if pa.types.is_null(type_):
+        return "null"
+    for test, name in ((pa.types.is_boolean, "truth value"), (pa.types.is_nested, "nested value")):
+        if test(type_):
+            return name
+    return str(type_)
+
+
+def same_kind(name: str, sources: Sequence[Source], kinds: Sequence[str]) -> None:
+    """Refuse a column that is a number in one file and text in another."""
+    known = [(source, k) for source, k in zip(sources, kinds, strict=True) if k != "null"]
+    for source, k in known[1:]:
+        first, expected = known[0]
+        if k != expected:
+            raise DataError(
+                f"holds {expected} in {visible(first.path)} but {k} here",
+                path=source.path,
+                column=name,
+                hint="write both files with the same type",
+            )
