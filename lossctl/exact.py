@@ -10,15 +10,13 @@ sum of the patterns is the sum of the k, modulo 2⁶⁴. The remainder x − ku 
 
 Sources: S. M. Rump, T. Ogita and S. Oishi, "Accurate floating-point summation part I: faithful rounding",
 SIAM J. Sci. Comput. 31 (2008), for extraction by an added constant; R. M. Neal, "Fast exact summation using
-small and large superaccumulators" (2015), for the exact state; T. J. Dekker, "A floating-point technique for
-extending the available precision", Numer. Math. 18 (1971), for exact products.
+small and large superaccumulators" (2015), for the exact state.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
 from fractions import Fraction
 from typing import TypeAlias
 
@@ -31,8 +29,6 @@ __all__ = [
     "BLOCK",
     "ExactSum",
     "Workspace",
-    "add_product",
-    "add_triple",
     "centred_second_moment",
     "check_arithmetic",
     "ratio",
@@ -46,7 +42,6 @@ _ONE = 1 << 1074
 # σ stays finite while the bound on |x| is below 2^1017 (47 payload bits); 2^960 leaves the margin round.
 _HUGE = 960
 _DOWN = 128
-_SPLITTER = 134217729.0
 _TEXT_BITS = 1 << 14
 _TEXT = re.compile(r"(-?)([0-9a-f]{1,4096})p([0-9]{1,5}):([0-9]{1,30}):([0-9]{1,30}):([0-9]{1,30})")
 
@@ -115,22 +110,22 @@ class ExactSum:
         """
         with np.errstate(all="ignore"):
             for start in range(0, x.shape[0], BLOCK):
-                self._block(x[start : start + BLOCK], work, nonneg, 0)
+                self.add_block(x[start : start + BLOCK], work, nonneg, 0)
 
-    def _block(self, x: Floats, work: Workspace, nonneg: bool, shift: int) -> None:
+    def add_block(self, x: Floats, work: Workspace, nonneg: bool, shift: int) -> None:
         n = x.shape[0]
         if n == 0:
             return
         rest, high = work.floats[0][:n], work.floats[1][:n]
         top_value, low = bounds(x, rest, nonneg)
         if not top_value < math.inf:
-            self._block(self._count_non_finite(x), work, nonneg, shift)
+            self.add_block(self._count_non_finite(x), work, nonneg, shift)
             return
         top = math.frexp(top_value)[1]
         if top > _HUGE:
             big = np.abs(x) >= 1.0
-            self._block(np.where(big, x * 2.0**-_DOWN, 0.0), work, nonneg, shift + _DOWN)
-            self._block(np.where(big, 0.0, x), work, nonneg, shift)
+            self.add_block(np.where(big, x * 2.0**-_DOWN, 0.0), work, nonneg, shift + _DOWN)
+            self.add_block(np.where(big, 0.0, x), work, nonneg, shift)
             return
         # |k| <= 2^bits and n·2^bits <= 2^62, so the wrapped int64 sum names one integer; one bit more and
         # 2^15 copies of nextafter(1, 0) would come back negative.
@@ -206,7 +201,7 @@ class ExactSum:
         return Fraction(self.units, _ONE)
 
     def to_hex(self) -> str:
-        """The state as text: the integer in hexadecimal 'p' a power of two, then nan, +inf and -inf counts."""
+        """The state as text: hexadecimal integer 'p' power of two, then nan, +inf and -inf counts."""
         zeros = max((self.units & -self.units).bit_length() - 1, 0)
         return f"{self.units >> zeros:x}p{zeros}:{self.nan}:{self.posinf}:{self.neginf}"
 
@@ -243,93 +238,6 @@ def centred_second_moment(sum_w: ExactSum, sum_wx: ExactSum, sum_wxx: ExactSum) 
     if any(s.special() is not None for s in (sum_w, sum_wx, sum_wxx)) or sum_w.units == 0:
         return math.nan
     return _divided(sum_wxx.units * sum_w.units - sum_wx.units**2, sum_w.units << 1074)
-
-
-def add_product(acc: ExactSum, x: Floats, y: Floats, work: Workspace) -> None:
-    """Add Σ xᵢyᵢ to `acc`, each product the real one, not a rounded one; shapes (n,) and (n,).
-
-    Domain: any float64. A product is exact when it is a multiple of 2⁻¹⁰⁷⁴, which |xᵢyᵢ| ≥ 2⁻⁹⁶⁸ ensures;
-    below that it is within 2⁻¹⁰⁷⁴ of the real one, the same whatever the order. A product beyond the range
-    of float64 is exact too. (Dekker 1971.)
-    """
-    _add_factors(acc, [x, y], work)
-
-
-def add_triple(acc: ExactSum, w: Floats, x: Floats, y: Floats, work: Workspace) -> None:
-    """Add Σ wᵢxᵢyᵢ to `acc`, each product the real one; shapes (n,). Limits as for `add_product`, with
-    |wᵢxᵢyᵢ| ≥ 2⁻⁹¹⁵ ensuring exactness and 2⁻¹⁰⁷³ bounding the error below it. (Dekker 1971.)
-    """
-    _add_factors(acc, [x, y, w], work)
-
-
-def _add_factors(acc: ExactSum, factors: list[Floats], work: Workspace) -> None:
-    with np.errstate(all="ignore"):
-        for start in range(0, factors[0].shape[0], BLOCK):
-            _product_block(acc, [f[start : start + BLOCK] for f in factors], work)
-
-
-def _product_block(acc: ExactSum, factors: list[Floats], work: Workspace) -> None:
-    scratch = work.floats[0][: factors[0].shape[0]]
-    safe = True
-    for factor in factors:
-        high, low = bounds(factor, scratch, False)
-        if not high < math.inf:
-            _non_finite_products(acc, factors, work)
-            return
-        if low == 0.0:
-            np.copyto(scratch, 1.0, where=scratch == 0.0)
-            low = float(np.minimum.reduce(scratch))
-        safe = safe and high < 2.0**150 and low > 2.0**-150
-    if safe:
-        for term in _exact_terms(factors, work):
-            acc._block(term, work, False, 0)
-        return
-    # Mantissas multiply without overflow or underflow; each term then gets its row's exponent back, in
-    # classes of 1000 so that none overflows.
-    split = [np.frexp(factor) for factor in factors]
-    exponent = sum((e.astype(np.int64) for _, e in split), start=np.zeros(scratch.shape, np.int64))
-    band = np.maximum(exponent // 1000, 0)
-    for term in _exact_terms([m for m, _ in split], work):
-        for index in np.unique(band).tolist():
-            rows = band == index
-            acc._block(np.ldexp(term[rows], exponent[rows] - 1000 * index), work, False, 1000 * index)
-
-
-def _non_finite_products(acc: ExactSum, factors: list[Floats], work: Workspace) -> None:
-    finite = np.logical_and.reduce([np.isfinite(f) for f in factors])
-    # Signs stand for finite factors, so that two small ones cannot underflow to the zero of inf·0 = nan.
-    rows = [np.where(np.isfinite(f), np.sign(f), f)[~finite] for f in factors]
-    acc._block(np.multiply.reduce(rows), work, False, 0)
-    _product_block(acc, [f[finite] for f in factors], work)
-
-
-def _exact_terms(factors: list[Floats], work: Workspace) -> Iterator[Floats]:
-    n = factors[0].shape[0]
-    c, d, e, f, *scratch = (buffer[:n] for buffer in work.floats[2:])
-    _two_product(factors[0], factors[1], c, d, scratch)
-    if len(factors) == 2:
-        yield from (c, d)
-        return
-    for part in (c, d):
-        _two_product(part, factors[2], e, f, scratch)
-        yield from (e, f)
-
-
-def _two_product(x: Floats, y: Floats, p: Floats, e: Floats, scratch: list[Floats]) -> None:
-    """p + e = xy exactly: 26-bit halves by Dekker's splitting, whose partial products are all exact."""
-    head_x, head_y, tail, part = scratch
-    for value, head in ((x, head_x), (y, head_y)):
-        np.multiply(value, _SPLITTER, out=head)
-        np.subtract(head, value, out=part)
-        np.subtract(head, part, out=head)
-    np.multiply(x, y, out=p)
-    np.multiply(head_x, head_y, out=e)
-    np.subtract(e, p, out=e)
-    np.subtract(y, head_y, out=tail)
-    np.add(e, np.multiply(head_x, tail, out=part), out=e)
-    np.subtract(x, head_x, out=head_x)
-    np.add(e, np.multiply(head_x, head_y, out=part), out=e)
-    np.add(e, np.multiply(head_x, tail, out=part), out=e)
 
 
 def check_arithmetic() -> None:

@@ -1,8 +1,14 @@
-"""Many exact sums at once, addressed by an integer code: the grouped form of `exact.ExactSum`."""
+"""The two wider forms of `exact.ExactSum`: sums of real products, and many sums addressed by integer code.
+
+Sources: T. J. Dekker, "A floating-point technique for extending the available precision", Numer. Math. 18
+(1971), for exact products; R. M. Neal, "Fast exact summation using small and large superaccumulators" (2015),
+for limbs on fixed exponents.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import TypeAlias
 
 import numpy as np
@@ -10,15 +16,16 @@ from numpy.typing import NDArray
 
 from lossctl.exact import BLOCK, ExactSum, Floats, Workspace, any_bits, bounds, lowest_bit, sigma_of
 
-__all__ = ["GroupedSums"]
+__all__ = ["GroupedSums", "add_product", "add_triple"]
 
 Ints: TypeAlias = NDArray[np.int64]
 
-_STEP = 44
-_ROOM = 1 << 62
+_STEP = 47
+_ROOM = (1 << 63) - 1
 _HUGE = 900
 _DOWN = 8
-_CHUNK = 1 << 16
+_CHUNK = 1 << 15
+_SPLITTER = 134217729.0
 
 
 def _level(top: int) -> int:
@@ -27,9 +34,9 @@ def _level(top: int) -> int:
 
 
 class GroupedSums:
-    """`size` exact sums; every sum is Σⱼ limb[j][code]·2^(44j − 1074) plus counts of non-finite terms.
+    """`size` exact sums; every sum is Σⱼ limb[j][code]·2^(47j − 1074) plus counts of non-finite terms.
 
-    The exponents 44j − 1074 are fixed, so limbs of any two blocks, threads or files add as int64. `counts`
+    The exponents 47j − 1074 are fixed, so limbs of any two blocks, threads or files add as int64. `counts`
     holds the rows added to each code, non-finite rows included. (Neal 2015, superaccumulators.)
     """
 
@@ -85,33 +92,47 @@ class GroupedSums:
         if high_value:
             self._extract(x, codes, work, _level(top), lowest_bit(low), raised)
 
-    def _extract(
-        self, x: Floats, codes: Ints, work: Workspace, level: int, last: int, raised: int
-    ) -> None:
-        source, rounds = x, 0
-        while True:
-            n = source.shape[0]
-            rest, high, whole = (buffer[:n] for buffer in work.floats[:3])
-            unit = _STEP * level - 1074
-            sigma, pattern = sigma_of(unit)
-            np.add(source, sigma, out=high)
-            payload = whole.view(np.int64)
-            np.subtract(high.view(np.int64), pattern, out=payload)
-            np.add.at(self._limb(level + raised, n << _STEP), codes, payload)
-            if unit <= last:
+    def _extract(self, x: Floats, codes: Ints, work: Workspace, level: int, last: int, raised: int) -> None:
+        rest = work.floats[0]
+        self._deposit(x, codes, rest, work, level, raised)
+        for _ in range(2):
+            if _STEP * level - 1074 <= last:
                 return
-            np.subtract(high, sigma, out=high)
-            np.subtract(source, high, out=rest)
-            source = rest
+            rest = rest[: codes.shape[0]]
             left = any_bits(rest)
             if left == 0:
                 return
             level = min(level - 1, _level((left >> 52) - 1022))
-            rounds += 1
-            if rounds > 1:
-                kept = np.flatnonzero(rest)
-                if 2 * kept.shape[0] < n:
-                    source, codes = rest[kept], codes[kept]
+            if _:
+                break
+            self._deposit(rest, codes, rest, work, level, raised)
+        kept = np.flatnonzero(rest != 0)
+        self._extract_sorted(rest[kept], codes[kept], work, raised)
+
+    def _extract_sorted(self, x: Floats, codes: Ints, work: Workspace, raised: int) -> None:
+        """Rows by descending level: 53 bits span three levels, so a row is worked on three times, not 45."""
+        tops = ((x.view(np.int64) >> 52) & 0x7FF) - 1022
+        levels = np.maximum(-((-1074 - tops + _STEP) // _STEP), 0).astype(np.uint8)
+        order = np.argsort(levels, kind="stable")
+        x, codes = x[order], codes[order]
+        edges = np.concatenate(([0], np.cumsum(np.bincount(levels, minlength=50)))).tolist()
+        for level in range(int(levels.max()), -1, -1):
+            rows = slice(edges[level], edges[level + 3])
+            if rows.start < rows.stop:
+                self._deposit(x[rows], codes[rows], x[rows], work, level, raised)
+
+    def _deposit(
+        self, x: Floats, codes: Ints, rest: Floats, work: Workspace, level: int, raised: int
+    ) -> None:
+        """Add each row's multiple of the level's unit to the limb; `rest`, which may be `x`, is what is left."""
+        n = x.shape[0]
+        high, payload = work.floats[1][:n], work.floats[2][:n].view(np.int64)
+        sigma, pattern = sigma_of(_STEP * level - 1074)
+        np.add(x, sigma, out=high)
+        np.subtract(high.view(np.int64), pattern, out=payload)
+        np.add.at(self._limb(level + raised, n << _STEP), codes, payload)
+        np.subtract(high, sigma, out=high)
+        np.subtract(x, high, out=rest[:n])
 
     def _count_non_finite(self, x: Floats, codes: Ints) -> None:
         for row, hit in enumerate((np.isnan(x), x == math.inf, x == -math.inf)):
@@ -132,7 +153,7 @@ class GroupedSums:
         limb = self._limbs[level]
         full = max(int(np.max(limb, initial=0)), -int(np.min(limb, initial=0)))
         if full > _ROOM >> 2:
-            carry = (limb + (1 << (_STEP - 1))) >> _STEP
+            carry = limb >> _STEP
             limb -= carry << _STEP
             above = self._limb(level + 1, 1 << (63 - _STEP))
             above += carry
@@ -156,7 +177,7 @@ class GroupedSums:
         for mine, theirs in zip(self._special, other._special, strict=True):
             np.add.at(mine, mapping, theirs)
         for level, limb in other._limbs.items():
-            carry = (limb + (1 << (_STEP - 1))) >> _STEP
+            carry = limb >> _STEP
             for at, part in ((level, limb - (carry << _STEP)), (level + 1, carry)):
                 for start in range(0, other.size, _CHUNK):
                     chunk = slice(start, start + _CHUNK)
@@ -173,4 +194,93 @@ class GroupedSums:
         for level, limb in self._limbs.items():
             shift = _STEP * level
             units = [unit + (part << shift) for unit, part in zip(units, limb.tolist(), strict=True)]
-        return [ExactSum(unit, *special) for unit, special in zip(units, self._special.T.tolist(), strict=True)]
+        return [
+            ExactSum(unit, *special) for unit, special in zip(units, self._special.T.tolist(), strict=True)
+        ]
+
+
+def add_product(acc: ExactSum, x: Floats, y: Floats, work: Workspace) -> None:
+    """Add Σ xᵢyᵢ to `acc`, each product the real one, not a rounded one; shapes (n,) and (n,).
+
+    Domain: any float64. A product is exact when it is a multiple of 2⁻¹⁰⁷⁴, which |xᵢyᵢ| ≥ 2⁻⁹⁶⁸ ensures;
+    below that it is within 2⁻¹⁰⁷⁴ of the real one, the same whatever the order. A product beyond the range
+    of float64 is exact too. (Dekker 1971.)
+    """
+    _add_factors(acc, [x, y], work)
+
+
+def add_triple(acc: ExactSum, w: Floats, x: Floats, y: Floats, work: Workspace) -> None:
+    """Add Σ wᵢxᵢyᵢ to `acc`, each product the real one; shapes (n,). Limits as for `add_product`, with
+    |wᵢxᵢyᵢ| ≥ 2⁻⁹¹⁵ ensuring exactness and 2⁻¹⁰⁷³ bounding the error below it. (Dekker 1971.)
+    """
+    _add_factors(acc, [x, y, w], work)
+
+
+def _add_factors(acc: ExactSum, factors: list[Floats], work: Workspace) -> None:
+    with np.errstate(all="ignore"):
+        for start in range(0, factors[0].shape[0], BLOCK):
+            _product_block(acc, [f[start : start + BLOCK] for f in factors], work)
+
+
+def _product_block(acc: ExactSum, factors: list[Floats], work: Workspace) -> None:
+    scratch = work.floats[0][: factors[0].shape[0]]
+    safe = True
+    for factor in factors:
+        high, low = bounds(factor, scratch, False)
+        if not high < math.inf:
+            _non_finite_products(acc, factors, work)
+            return
+        if low == 0.0:
+            np.copyto(scratch, 1.0, where=scratch == 0.0)
+            low = float(np.minimum.reduce(scratch))
+        safe = safe and high < 2.0**150 and low > 2.0**-150
+    if safe:
+        for term in _exact_terms(factors, work):
+            acc.add_block(term, work, False, 0)
+        return
+    # Mantissas multiply without overflow or underflow; each term then gets its row's exponent back, in
+    # classes of 1000 so that none overflows.
+    split = [np.frexp(factor) for factor in factors]
+    exponent = sum((e.astype(np.int64) for _, e in split), start=np.zeros(scratch.shape, np.int64))
+    band = np.maximum(exponent // 1000, 0)
+    for term in _exact_terms([m for m, _ in split], work):
+        for index in np.unique(band).tolist():
+            rows = band == index
+            acc.add_block(np.ldexp(term[rows], exponent[rows] - 1000 * index), work, False, 1000 * index)
+
+
+def _non_finite_products(acc: ExactSum, factors: list[Floats], work: Workspace) -> None:
+    finite = np.logical_and.reduce([np.isfinite(f) for f in factors])
+    # Signs stand for finite factors, so that two small ones cannot underflow to the zero of inf·0 = nan.
+    rows = [np.where(np.isfinite(f), np.sign(f), f)[~finite] for f in factors]
+    acc.add_block(np.multiply.reduce(rows), work, False, 0)
+    _product_block(acc, [f[finite] for f in factors], work)
+
+
+def _exact_terms(factors: list[Floats], work: Workspace) -> Iterator[Floats]:
+    n = factors[0].shape[0]
+    c, d, e, f, *scratch = (buffer[:n] for buffer in work.floats[2:])
+    _two_product(factors[0], factors[1], c, d, scratch)
+    if len(factors) == 2:
+        yield from (c, d)
+        return
+    for part in (c, d):
+        _two_product(part, factors[2], e, f, scratch)
+        yield from (e, f)
+
+
+def _two_product(x: Floats, y: Floats, p: Floats, e: Floats, scratch: list[Floats]) -> None:
+    """p + e = xy exactly: 26-bit halves by Dekker's splitting, whose partial products are all exact."""
+    head_x, head_y, tail, part = scratch
+    for value, head in ((x, head_x), (y, head_y)):
+        np.multiply(value, _SPLITTER, out=head)
+        np.subtract(head, value, out=part)
+        np.subtract(head, part, out=head)
+    np.multiply(x, y, out=p)
+    np.multiply(head_x, head_y, out=e)
+    np.subtract(e, p, out=e)
+    np.subtract(y, head_y, out=tail)
+    np.add(e, np.multiply(head_x, tail, out=part), out=e)
+    np.subtract(x, head_x, out=head_x)
+    np.add(e, np.multiply(head_x, head_y, out=part), out=e)
+    np.add(e, np.multiply(head_x, tail, out=part), out=e)

@@ -1,17 +1,16 @@
-"""Expressions over columns (`custom --expr`, `--where`): text -> a checked tree -> a postfix program of ufuncs.
+"""Expressions over columns (`custom --expr`, `--where`): text -> checked tree -> postfix program of ufuncs.
 
-Python evaluates nothing. Two walls stand before the program: a scanner that lets through decimal numbers, names, the
-signs below and `and or not in` (for text in quotes and names in backticks Python's parser sees a placeholder), and a
-walk that handles seven node types, by exact type, and refuses the rest. Work is bounded: 500 characters, brackets 32
-deep, 100 nodes, so about a hundred passes over a block at most.
+Python evaluates nothing. Two walls stand before the program: a scanner that lets through decimal numbers, names,
+the signs below and `and or not in` (Python's parser sees a placeholder for whatever is quoted), and a walk that
+handles seven node types, by exact type, and refuses the rest. 500 characters, 100 nodes: work is bounded.
 
     numbers     + - * / // % **  and FUNCTIONS; every number is a float64, so 9**9**9 is just inf
     conditions  < <= > >= == !=  in (...)  and or not & | ~  isnan isfinite
-    text        column == 'a', != 'a', in ('a', 'b'), not in (...): --where only; escapes \\\\ \\' \\" \\n \\t
+    text        column == 'a', != 'a', in ('a', 'b'), not in (...): --where only; escapes \\\\ \\' \\"
     names       identifiers; any other column in backticks, with a backtick inside it doubled
 
-Missing values (NaN, or no text) fail every comparison but != and `not in`, which always say the opposite of == and
-`in`, as in NumPy; isnan asks directly. min, max and clip pass NaN on, round goes to even, x**2 is x*x.
+Missing values (NaN, or no text) fail every comparison but != and `not in`, which always say the opposite of ==
+and `in`, as in NumPy: ask isnan. min, max and clip pass NaN on, round goes to even, x**2 is x*x.
 """
 
 from __future__ import annotations
@@ -19,10 +18,9 @@ from __future__ import annotations
 import ast
 import keyword
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Any, Literal, NoReturn, TypeAlias
+from typing import Any, Literal, NamedTuple, NoReturn, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,66 +33,55 @@ Array: TypeAlias = NDArray[Any]
 Kind: TypeAlias = Literal["number", "truth"]
 Inputs: TypeAlias = dict[str, Any]
 Step: TypeAlias = tuple[str, int, Any]  # what to do, how many values it takes off the stack, with what
-Piece: TypeAlias = tuple[str, int, Kind]  # canonical text, how tightly it holds together, what it is
 
 MAX_CHARACTERS, MAX_DEPTH, MAX_NODES = 500, 32, 100
-OR, AND, NOT, COMPARED, SUM, PRODUCT, SIGNED, POWER, ATOM = range(9)
-_SAME = "sqrt exp expm1 log log1p log2 log10 tanh sinh cosh sin cos sign floor ceil hypot logaddexp isnan isfinite"
-FUNCTIONS: Mapping[str, tuple[np.ufunc, ...]] = {  # what each call applies after its arguments
-    **{name: (getattr(np, name),) for name in _SAME.split()},
-    **{"abs": (np.absolute,), "round": (np.rint,), "min": (np.minimum,), "max": (np.maximum,)},
-    **{"clip": (np.maximum, np.minimum), "where": ()},
-}
-_BINARY: Mapping[type, tuple[str, int, np.ufunc]] = {
-    **{ast.Add: ("+", SUM, np.add), ast.Sub: ("-", SUM, np.subtract), ast.Mult: ("*", PRODUCT, np.multiply)},
-    **{ast.Div: ("/", PRODUCT, np.true_divide), ast.FloorDiv: ("//", PRODUCT, np.floor_divide)},
-    **{ast.Mod: ("%", PRODUCT, np.remainder), ast.Pow: ("**", POWER, np.power)},
-    **dict.fromkeys((ast.And, ast.BitAnd), ("and", AND, np.logical_and)),
-    **dict.fromkeys((ast.Or, ast.BitOr), ("or", OR, np.logical_or)),
-    **{ast.Lt: ("<", COMPARED, np.less), ast.LtE: ("<=", COMPARED, np.less_equal)},
-    **{ast.Gt: (">", COMPARED, np.greater), ast.GtE: (">=", COMPARED, np.greater_equal)},
-    **{ast.Eq: ("==", COMPARED, np.equal), ast.NotEq: ("!=", COMPARED, np.not_equal)},
-}
-_UNARY: Mapping[type, tuple[str, int, np.ufunc, Kind]] = {
-    **{ast.UAdd: ("+", SIGNED, np.positive, "number"), ast.USub: ("-", SIGNED, np.negative, "number")},
-    **dict.fromkeys((ast.Not, ast.Invert), ("not ", NOT, np.logical_not, "truth")),
-}
-_TRUTHS = {np.isnan, np.isfinite, np.logical_not} | {of for _, hold, of in _BINARY.values() if hold <= COMPARED}
+_PLAIN = "sqrt exp expm1 log log1p log2 log10 tanh sinh cosh sin cos sign floor ceil isnan isfinite"
+FUNCTIONS: Mapping[str, tuple[Any, ...]] = {  # what is applied after each argument
+    **{name: (getattr(np, name),) for name in _PLAIN.split()}, "abs": (np.absolute,), "round": (np.rint,),
+    "min": (None, np.minimum), "max": (None, np.maximum), "clip": (None, np.maximum, np.minimum),
+    "hypot": (None, np.hypot), "logaddexp": (None, np.logaddexp), "where": (None, None, np.where),
+}  # fmt: skip
+_OPERATORS: Mapping[type, np.ufunc] = {
+    ast.Add: np.add, ast.Sub: np.subtract, ast.Mult: np.multiply, ast.Div: np.true_divide, ast.Pow: np.power,
+    ast.FloorDiv: np.floor_divide, ast.Mod: np.remainder, ast.UAdd: np.positive, ast.USub: np.negative,
+    ast.And: np.logical_and, ast.Or: np.logical_or, ast.Not: np.logical_not, ast.Lt: np.less,
+    ast.BitAnd: np.logical_and, ast.BitOr: np.logical_or, ast.Invert: np.logical_not, ast.LtE: np.less_equal,
+    ast.Gt: np.greater, ast.GtE: np.greater_equal, ast.Eq: np.equal, ast.NotEq: np.not_equal,
+}  # fmt: skip
+_LOGIC = {np.logical_and, np.logical_or, np.logical_not}
+_COMPARISONS = {np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal}
+_TRUTHS = _LOGIC | _COMPARISONS | {np.isnan, np.isfinite}
+_RESERVED = "|".join(sorted({*keyword.kwlist} - {"and", "or", "not", "in"}))
 _TOKEN = re.compile(
-    r"""(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?![\w.]) | (?P<word>[A-Za-z_]\w*)
-    | '(?:[^'\\]|\\.)*' | "(?:[^"\\]|\\.)*" | `(?:[^`]|``)+`(?!`)
-    | \*\*|//|[<>=!]=|&(?!&)|\|(?!\|)|[-+*/%<>~(),]""",
-    re.ASCII | re.VERBOSE,
+    r"""(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?![\w.]) | (?!(?:RESERVED)\b)[A-Za-z_]\w* | \*\*|//|[<>=!]=
+    | &(?!&)|\|(?!\|) | [-+*/%<>~(),] | '(?:[^'\\]|\\['"\\])*' | "(?:[^"\\]|\\['"\\])*" | `(?:[^`]|``)+`(?!`)
+    | (?P<space>[ ]+) | (?P<bad>\w+|.)""".replace("RESERVED", _RESERVED),
+    re.ASCII | re.VERBOSE | re.DOTALL,
 )
-_ESCAPES = {"\\\\": "\\", "\\'": "'", '\\"': '"', "\\n": "\n", "\\t": "\t"}
+_TEXT = "numbers take no quotes; a column's name takes none, or backticks"
 _SHORTEN = "compute a column beforehand"
-_GRAMMAR = "there are numbers, columns, + - * / // % **, comparisons, and, or, not, and calls such as abs(x)"
+_GRAMMAR = "there are numbers, columns (odd names in backticks), + - * / // % **, comparisons, and, or, not, abs(x)"
 _NARROW = "&, | and ~ bind tighter than comparisons: write (a > 1) & (b < 2), or a > 1 and b < 2"
-_WANTED = {"number": "where(condition, 1, 0) makes a number of it", "truth": "compare it, as in x > 0"}
+_WANTED = {"number": "use where(condition, 1, 0) to make one", "truth": "compare it, as in x > 0"}
 _REMEDIES = {
-    **dict.fromkeys("0123456789", "numbers are decimal (12, 0.5, 1e-3), with a sign or space before a letter"),
-    **dict.fromkeys("'\"`", "close the quote; a column name has at least one character"),
-    **{"=": "equality is ==", "!": "write not, or != for different", "^": "a power is **"},
-    **{"&": "write and, or one & between bracketed conditions", "|": "write or, or one | between them"},
+    **dict.fromkeys("0123456789", "numbers are decimal (12, 0.5, 1e-3), with a sign or space after them"),
+    **dict.fromkeys("'\"`", "close the quote; inside text a backslash is written twice; a name is not empty"),
+    **dict.fromkeys("&|", "write and, or; or one & or | between conditions in brackets"),
     ".": "there are no attributes; a column with a dot in its name goes in backticks",
-}
+    "=": "equality is ==", "!": "write not, or != for different", "^": "a power is **",
+}  # fmt: skip
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Coded:
-    """A text column as integer codes into its categories; code -1 is a missing value."""
+class Coded(NamedTuple):
+    """A text column as integer codes into its categories; a negative code is a missing value."""
 
     codes: NDArray[np.integer[Any]]
     categories: Sequence[str | None]
 
-    def __post_init__(self) -> None:
-        if self.codes.size and not (self.codes.min() >= -1 and self.codes.max() < len(self.categories)):
-            raise ValueError("a code lies outside the categories")
-
 
 @dataclass(frozen=True)
 class Program:
-    """A compiled expression; two are equal when they compute the same, written the same but for spacing."""
+    """A compiled expression; equal to another when steps and canonical text are."""
 
     text: str = field(compare=False)
     canonical: str
@@ -109,12 +96,10 @@ class Program:
         for name in self.names:
             if name not in types:
                 raise MissingColumn("the expression", name, types)
-            problem, hint = "holds text and is used as a number", "compare it with quoted text, in --where"
-            if name in self.strings:
-                problem, hint = "holds numbers and is compared with text", "write the number without quotes"
-            if (types[name] == "text") != (name in self.strings):
-                at = self.places[name]
-                raise BadSpec(self.text, f"column '{visible(name)}' {problem}", at=at, hint=hint)
+            wanted, at = "text" if name in self.strings else "number", self.places[name]
+            if types[name] != wanted:
+                problem = f"column '{visible(name)}' holds {types[name]} and is used as {wanted}"
+                raise BadSpec(self.text, problem, at=at, hint="numbers take no quotes, text can only be compared")
 
     def run(self, values: Mapping[str, Array | Coded], rows: int) -> Array:
         """One value a row, as a new array: float64 for a number, bool for a truth. `values` are only read."""
@@ -132,38 +117,32 @@ class Program:
             for what, count, of in self.code:
                 start = len(stack) - count
                 stack[start:] = [_step(what, of, stack[start:], inputs)]
-        return stack[0] if _spent(stack, inputs) else np.full(rows, stack[0])  # type: ignore[no-any-return]
-
-
-def _spent(values: list[Any], inputs: Inputs) -> list[Any]:
-    """The arrays among `values` that were made here, hence may be written over."""
-    return [value for value in values if value.ndim and all(value is not kept for kept in inputs.values())]
+        made = self.code[-1][0] != "column" and stack[0].ndim
+        return stack[0] if made else np.full(rows, stack[0])  # a scalar, or an input, which stays the caller's
 
 
 def _step(what: str, of: Any, args: list[Any], inputs: Inputs) -> Any:
     if what == "apply":
-        mine = [array for array in _spent(args, inputs) if (array.dtype == np.bool_) is (of in _TRUTHS)]
-        return of(*args, out=mine[0]) if mine else of(*args)
-    if what == "where" and _spent(args[2:], inputs):
-        np.copyto(args[2], args[1], where=args[0])
-        return args[2]
-    if what == "where":
-        return np.where(*args)[()]
+        if of is np.power and args[1].ndim == 0 and args[1] == 2:
+            of, args = np.square, args[:1]
+        for array in args if of is not np.where else ():  # made here and now spent: write over it
+            if array.ndim and not any(array is kept for kept in inputs.values()):
+                if (array.dtype == np.bool_) is (of in _TRUTHS):
+                    return of(*args, out=array)
+        return of(*args)
     if what == "among":
-        found = np.equal(args[0], of[0])
-        for constant in of[1:]:
-            found |= np.equal(args[0], constant)
-        return found
+        return np.logical_or.reduce([np.equal(args[0], constant) for constant in of])
     if what == "text":
         column, wanted = inputs[of[0]], of[1]
-        if isinstance(column, Coded):  # code -1, missing, takes the last: False
-            return np.array([*(category in wanted for category in column.categories), False])[column.codes]
+        if isinstance(column, Coded):  # a missing code takes the last: False
+            hits = np.array([*(category in wanted for category in column.categories), False])
+            return hits[np.maximum(column.codes, -1)]
         return np.array([value in wanted for value in column.tolist()], dtype=np.bool_)
-    return inputs[of] if what == "column" else of
+    return inputs[of] if what == "column" else np.float64(of)
 
 
 class _Compiler:
-    """Scans, parses and walks one text, emitting steps and canonical text; refuses at a place in the text."""
+    """Scans, parses and walks one text, emitting steps; every refusal names a place in the text."""
 
     def __init__(self, text: str, kind: Kind) -> None:
         self.text, self.kind = text, kind
@@ -171,112 +150,169 @@ class _Compiler:
         self.quoted: dict[int, str] = {}  # offset there -> what stood there in quotes or backticks
         self.code: list[Step] = []
         self.names: dict[str, int] = {}
-        self.strings: dict[str, dict[str, None]] = {}
-        self.tree = self.parse()
-        self.canonical = self.need(self.tree, kind)
+        self.strings: dict[str, tuple[str, ...]] = {}
+        tree = self.parse()
+        self.need(kind, tree)
         if not self.names:
             self.refuse("it uses no column", 0, "name one; any name but a function's is a column")
+        self.canonical = ast.unparse(tree)  # names and numbers were made canonical by the walk
 
     def refuse(self, problem: str, at: int | ast.expr, hint: str = _GRAMMAR) -> NoReturn:
         place = at if isinstance(at, int) else self.places[at.col_offset]
         raise BadSpec(self.text, problem, at=place, hint=hint)
 
-    def scan(self) -> Iterator[tuple[int, str]]:
+    def parse(self) -> ast.expr:
         if len(self.text) > MAX_CHARACTERS:
             self.refuse(f"more than {MAX_CHARACTERS} characters", MAX_CHARACTERS, _SHORTEN)
-        if visible(self.text, MAX_CHARACTERS) != self.text:
-            at = next(at for at, char in enumerate(self.text) if visible(char) != char)
-            self.refuse("a control, direction or broken character", at, "write printable characters only")
-        at, open_at = 0, list[int]()
-        while at < len(self.text):
-            match = _TOKEN.match(self.text, at)
-            if match is None and self.text[at] != " ":
-                char = self.text[at]
-                self.refuse(f"{char!r} is not understood here", at, _REMEDIES.get(char, _GRAMMAR))
-            token = match[0] if match else " "
-            if token == "(":
-                open_at.append(at)
-            elif token == ")" and not (open_at and [open_at.pop()]):
-                self.refuse("this bracket closes nothing", at, "remove it, or open one before it")
-            if len(open_at) > MAX_DEPTH:
+        source, depth = "", 0
+        for match in _TOKEN.finditer(self.text):
+            token, at = match[0], match.start()
+            clean = next((i for i, char in enumerate(token) if visible(char) != char), len(token))
+            if clean < len(token):
+                self.refuse("a control, direction or broken character", at + clean, "write printable ones")
+            if match["bad"]:
+                self.refuse(f"'{token}' is not understood here", at, _REMEDIES.get(token[0], _GRAMMAR))
+            depth += (token == "(") - (token == ")")
+            if depth > MAX_DEPTH:
                 self.refuse(f"brackets more than {MAX_DEPTH} deep", at, _SHORTEN)
-            if token not in ("and", "or", "not", "in") and keyword.iskeyword(token):
-                self.refuse(f"'{token}' is not part of an expression", at, f"a column of that name is `{token}`")
-            if token != " ":
-                yield at, token
-            at += len(token)
-        if open_at:
-            self.refuse("this bracket is never closed", open_at[-1], "close it with )")
-
-    def parse(self) -> ast.expr:
-        source = ""
-        for at, token in self.scan():
-            self.places[len(source)] = at
-            if token[0] in "'\"`":
-                self.quoted[len(source)] = token
-                token = "q"
-            source += token + " "
+            if not match["space"]:
+                self.places[len(source)] = at
+                if token[0] in "'\"`":
+                    self.quoted[len(source)], token = token, "q"
+                source += token + " "
         try:
             tree = ast.parse(source, mode="eval").body
-        except SyntaxError as error:
-            before = [at for seen, at in self.places.items() if seen < (error.offset or len(source))]
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            offset = getattr(error, "offset", None) or len(source)
+            before = [at for seen, at in self.places.items() if seen < offset]
             self.refuse("something is missing or out of place", max(before, default=0))
-        except (ValueError, RecursionError, MemoryError):
-            self.refuse("it cannot be parsed", 0, _SHORTEN)
         if sum(isinstance(node, ast.expr) for node in ast.walk(tree)) > MAX_NODES:
             self.refuse(f"more than {MAX_NODES} names, numbers and operations", 0, _SHORTEN)
         return tree
 
-    def need(self, node: ast.expr, kind: Kind, hold: int = OR, remedy: str = "") -> str:
-        """Walk `node`, which must be a `kind`, and bracket its canonical text if it holds less than `hold`."""
-        walk = _WALKS.get(type(node))
-        if walk is None:
-            self.refuse("this is not part of an expression", node)
-        text, holds, found = walk(self, node)
-        if found != kind:
-            wrong = "a condition where a number" if kind == "number" else "a number where a condition"
-            self.refuse(f"{wrong} is expected", node, remedy or _WANTED[kind])
-        return f"({text})" if holds < hold else text
+    def need(self, kind: Kind, node: ast.expr, remedy: str = "") -> None:
+        if self.walk(node) != kind:
+            wanted = "number" if kind == "number" else "condition"
+            self.refuse(f"a {wanted} is expected here", node, remedy or _WANTED[kind])
 
-    def figure(self, node: ast.expr) -> np.float64:
-        """A constant, as in `in (1, -2)`; it is a float64 from here on."""
+    def walk(self, node: ast.expr) -> Kind:
+        """Emit the steps of `node` and say what it gives."""
+        if type(node) is ast.Compare:
+            return self.compare(node)
+        if type(node) is ast.Call:
+            return self.call(node)
+        if type(node) in (ast.BoolOp, ast.BinOp, ast.UnaryOp):
+            return self.operate(node)
+        named = type(node) is ast.Name
+        self.code.append(("column", 0, self.column(node)) if named else ("number", 0, self.figure(node)))
+        return "number"
+
+    def operate(self, node: Any) -> Kind:
+        ufunc = _OPERATORS.get(type(node.op))
+        if ufunc is None:
+            self.refuse("this operator is not part of an expression", node)
+        kind: Kind = "truth" if ufunc in _LOGIC else "number"
+        remedy = _NARROW if type(node.op) in (ast.BitAnd, ast.BitOr, ast.Invert) else ""
+        operands = [part for part in ast.iter_child_nodes(node) if isinstance(part, ast.expr)]
+        for index, operand in enumerate(operands):
+            self.need(kind, operand, remedy)
+            if index or len(operands) == 1:
+                self.code.append(("apply", ufunc.nin, ufunc))
+        return kind
+
+    def call(self, node: ast.Call) -> Kind:
+        if type(node.func) is not ast.Name or node.func.col_offset in self.quoted:
+            self.refuse("only a function's name can be called", node)
+        name = node.func.id
+        if name not in FUNCTIONS:
+            raise UnknownName("function", name, FUNCTIONS)
+        ufuncs = FUNCTIONS[name]
+        if len(node.args) != len(ufuncs) or node.keywords:
+            self.refuse(f"{name} takes {len(ufuncs)} plain arguments", node, "nest calls: max(a, max(b, c))")
+        for index, (argument, ufunc) in enumerate(zip(node.args, ufuncs, strict=True)):
+            self.need("truth" if name == "where" and index == 0 else "number", argument)
+            if ufunc is not None:
+                self.code.append(("apply", getattr(ufunc, "nin", 3), ufunc))
+        return "truth" if ufuncs[0] in _TRUTHS else "number"
+
+    def compare(self, node: ast.Compare) -> Kind:
+        left, right, operator = node.left, node.comparators[0], type(node.ops[0])
+        if len(node.ops) > 1:
+            self.refuse("comparisons do not chain", right, f"write a < b and b < c; {_NARROW}")
+        member, equality = operator in (ast.In, ast.NotIn), operator in (ast.Eq, ast.NotEq)
+        if equality and self.quote(left) is not None:
+            left, right = right, left
+        constants = right.elts if member and type(right) is ast.Tuple else [right]
+        wanted = tuple(text for text in map(self.quote, constants) if text is not None)
+        if wanted:
+            if self.kind == "number" or not (member or equality) or type(left) is not ast.Name:
+                self.refuse("text can only be compared as column == 'a', != or in, in --where", node)
+            if len(wanted) < len(constants):
+                self.refuse("text and other values are mixed", node, "put all of them in quotes, or none")
+            self.code.append(("text", 0, (self.column(left, wanted), frozenset(wanted))))
+        elif member:
+            self.need("number", left)
+            self.code.append(("among", 1, tuple(map(self.figure, constants))))
+        else:
+            self.need("number", left, _NARROW)
+            self.need("number", right, _NARROW)
+            self.code.append(("apply", 2, _OPERATORS[operator]))
+        if operator is ast.NotIn or (operator is ast.NotEq and self.code[-1][0] == "text"):
+            self.code.append(("apply", 1, np.logical_not))
+        return "truth"
+
+    def figure(self, node: Any) -> float:
         if type(node) is ast.UnaryOp and type(node.op) is ast.USub:
             return -self.figure(node.operand)
-        if type(node) is not ast.Constant or type(node.value) not in (int, float):
-            self.refuse("a constant is expected here", node, "write a number, or text in quotes")
-        if abs(node.value) > np.finfo(np.float64).max:
-            self.refuse("this number is too large", node, "the largest is about 1.8e308")
-        return np.float64(node.value)
+        value: Any = node.value if type(node) is ast.Constant else None
+        if type(value) not in (int, float):
+            self.refuse("a number is expected here", node)
+        if value > np.finfo(np.float64).max.item():
+            self.refuse("this number is too large", node, "the largest is 1.7976931348623157e308")
+        node.value = float(value)
+        return float(value)
 
-    def constant(self, node: ast.expr) -> Piece:
-        value = self.figure(node)
-        self.code.append(("number", 0, value))
-        return repr(float(value)).removesuffix(".0"), ATOM, "number"
-
-    def string(self, node: ast.expr) -> str | None:
-        """The text a quoted constant stands for; None when `node` is anything else."""
-        token = self.quoted.get(node.col_offset, "`") if type(node) is ast.Name else "`"
-        if token[0] == "`":
+    def quote(self, node: ast.expr) -> str | None:
+        """The text that `node` quotes; None when it is anything else."""
+        token = self.quoted.get(node.col_offset, "`")
+        if type(node) is not ast.Name or token[0] == "`":
             return None
-        for escape in re.findall(r"\\.", token):
-            if escape not in _ESCAPES:
-                self.refuse(f"'{escape}' is no escape", node, "write a backslash twice")
-        return re.sub(r"\\.", lambda escape: _ESCAPES[escape[0]], token[1:-1])
+        value = re.sub(r"\\(.)", r"\1", token[1:-1])
+        node.id = "'" + re.sub(r"([\\'])", r"\\\1", value) + "'"
+        return value
 
-    def column(self, node: ast.Name, as_text: bool) -> str:
-        quoted = self.quoted.get(node.col_offset)
-        name = quoted[1:-1].replace("``", "`") if quoted else node.id
-        if not quoted and name in FUNCTIONS:
-            self.refuse(f"'{name}' is a function", node, f"a column of that name is `{name}`")
-        if name in self.names and (name in self.strings) != as_text:
-            self.refuse("this column is used both as text and as a number", node, "quote all of its values or none")
+    def column(self, node: ast.Name, wanted: tuple[str, ...] = ()) -> str:
+        if self.quote(node) is not None:
+            self.refuse("text can only be compared with a column", node)
+        token = self.quoted.get(node.col_offset)
+        name = token[1:-1].replace("``", "`") if token else node.id
+        if name in FUNCTIONS and not token:
+            self.refuse(f"'{name}' is a function", node, f"call it; a column of that name is `{name}`")
+        if name in self.names and (name in self.strings) != bool(wanted):
+            self.refuse("this column is used as text and as a number", node, "quote all values, or none")
         self.names.setdefault(name, self.places[node.col_offset])
-        plain = name.isascii() and name.isidentifier() and name not in FUNCTIONS and not keyword.iskeyword(name)
-        return name if plain else "`" + name.replace("`", "``") + "`"
+        if wanted:
+            self.strings[name] = tuple(dict.fromkeys(self.strings.get(name, ()) + wanted))
+        plain = name.isascii() and name.isidentifier() and not keyword.iskeyword(name)
+        node.id = name if plain and name not in FUNCTIONS else "`" + name.replace("`", "``") + "`"
+        return name
 
-    def name(self, node: ast.Name) -> Piece:
-        if self.string(node) is not None:
-            self.refuse("text only stands beside ==, != or in", node, "a column's name goes in backticks")
-        text = self.column(node, as_text=False)
-        self.code.append(("column", 0, list(self.names)[-1]))
-        return text, ATOM, "number"
+
+def _compile(text: str, kind: Kind) -> Program:
+    made = _Compiler(text, kind)
+    try:  # the canonical text must be accepted in its turn
+        _Compiler(made.canonical, kind)
+    except BadSpec:
+        made.refuse("written out with all its spaces and brackets it is too long or too deep", 0, _SHORTEN)
+    names, strings = tuple(made.names), made.strings
+    return Program(text, made.canonical, names, kind, strings, tuple(made.code), made.names)
+
+
+def compile_number(text: str) -> Program:
+    """`custom --expr`: a number a row."""
+    return _compile(text, "number")
+
+
+def compile_truth(text: str) -> Program:
+    """`--where`: a condition a row; only here may columns be compared with text."""
+    return _compile(text, "truth")

@@ -123,10 +123,9 @@ class _Members:
             else:
                 data = self._rest or self._packed.read(_STEP)
                 self._rest = b""
-                if not data:
-                    self._end()
-                    return b""
                 out = self._step(data, size)
+                if not data and not out:
+                    return self._end()
             if out:
                 return out
         return b""
@@ -136,19 +135,22 @@ class _Members:
             return self._box.needs_input or self._box.eof
         return not self._box.unconsumed_tail
 
-    def _end(self) -> None:
-        if not (self._fresh and not self._first):
+    def _end(self) -> bytes:
+        if self._first or not self._fresh:
             raise DataError(f"the {self._name} data ends too early", path=self._path, hint="copy the file again")
+        self._over = True
+        return b""
 
     def _step(self, data: bytes, size: int) -> bytes:
-        if self._fresh and not self._first and self._name == "gzip" and not data.strip(b"\0"):
+        between = self._fresh and not self._first
+        if between and not (data.strip(b"\0") if self._name == "gzip" else data):
             return b""
         box = self._box
         pending = b"" if isinstance(box, bz2.BZ2Decompressor) else box.unconsumed_tail
         try:
             out = box.decompress(pending + data, size)
         except (OSError, EOFError, zlib.error) as error:
-            what = "is followed by something else" if self._fresh and not self._first else "is damaged"
+            what = "is followed by something else" if between else "is damaged"
             raise DataError(f"the {self._name} data {what}", path=self._path) from error
         self._fresh = False
         if box.eof:
