@@ -52,7 +52,8 @@ class Workspace:
     __slots__ = ("floats",)
 
     def __init__(self) -> None:
-        self.floats: list[Floats] = [np.empty(BLOCK) for _ in range(10)]
+        # Rows 512 bytes off a multiple of 4096: same-offset pages cost 6 % (1.43 against 1.35 ns/row).
+        self.floats: list[Floats] = [row[:BLOCK] for row in np.empty((10, BLOCK + 64))]
 
 
 def sigma_of(unit: int) -> tuple[float, int]:
@@ -83,6 +84,11 @@ def any_bits(x: Floats) -> int:
     return int(np.bitwise_or.reduce(x.view(np.int64))) & 0x7FFFFFFFFFFFFFFF
 
 
+# ns per row and pass on 32,768 rows: max or min 0.11, or of patterns 0.11, integer sum 0.11, |x| 0.16, x + σ
+# 0.17, − σ in place 0.12, x − ku in place 0.19 (0.25 into a third buffer); as tests for a remainder `np.any`
+# 0.20 and `count_nonzero` 0.17–0.45 lose to the or. Knowing min |x| saves the last subtraction and its test,
+# 0.42. Whole `add`: 1.35 for squared errors of normals, 1.2 for 0/1, 1.9 with zeros among them, 1.5 signed,
+# 10 for exponents over ±300, 44 for any bit patterns at all (45 levels).
 class ExactSum:
     """A sum of float64 values that never rounds: `units`·2⁻¹⁰⁷⁴, and how many terms were not finite.
 
@@ -127,7 +133,7 @@ class ExactSum:
             self.add_block(np.where(big, x * 2.0**-_DOWN, 0.0), work, nonneg, shift + _DOWN)
             self.add_block(np.where(big, 0.0, x), work, nonneg, shift)
             return
-        # |k| <= 2^bits and n·2^bits <= 2^62, so the wrapped int64 sum names one integer; one bit more and
+        # |k| ≤ 2^bits and n·2^bits ≤ 2^62, so the wrapped int64 sum names one integer; one bit more and
         # 2^15 copies of nextafter(1, 0) would come back negative.
         bits = min(51, 62 - (n - 1).bit_length())
         last = lowest_bit(low)

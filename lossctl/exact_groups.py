@@ -20,12 +20,16 @@ __all__ = ["GroupedSums", "add_product", "add_triple"]
 
 Ints: TypeAlias = NDArray[np.int64]
 
+# Per row and level on 32,768 rows, 8 / 100,000 groups: int64 `np.add.at` 1.14 / 1.44 ns; `np.bincount` with
+# float weights 1.24 / 1.61 ns and a result array per block; stable argsort 7 ns before any reduceat. A whole
+# `add` of squared errors of normals: 6.4 / 8.5 ns, of which the row count is 1.14 / 1.4. Any bit patterns at
+# all: 50–75 ns. 44-bit limbs leave more rows for a third level: 7.3 ns.
 _STEP = 47
 _ROOM = (1 << 63) - 1
 _HUGE = 900
 _DOWN = 8
 _CHUNK = 1 << 15
-_SPLITTER = 134217729.0
+_SPLITTER = 134217729.0  # 2^27 + 1
 
 
 def _level(top: int) -> int:
@@ -63,8 +67,11 @@ class GroupedSums:
     def add(self, x: Floats, codes: Ints, work: Workspace, *, nonneg: bool = False) -> None:
         """Add x[i] to sum codes[i]; shapes (n,), neither modified; `nonneg` as in `ExactSum.add`.
 
-        Raises IndexError, before adding anything of that block, for a code outside [0, size).
+        Raises IndexError, before adding anything of that block, for a code outside [0, size), and ValueError
+        for unequal shapes.
         """
+        if x.shape != codes.shape:
+            raise ValueError(f"{x.shape} values but {codes.shape} codes")
         with np.errstate(all="ignore"):
             for start in range(0, x.shape[0], BLOCK):
                 part = codes[start : start + BLOCK]
@@ -93,19 +100,16 @@ class GroupedSums:
             self._extract(x, codes, work, _level(top), lowest_bit(low), raised)
 
     def _extract(self, x: Floats, codes: Ints, work: Workspace, level: int, last: int, raised: int) -> None:
-        rest = work.floats[0]
-        self._deposit(x, codes, rest, work, level, raised)
+        rest = work.floats[0][: x.shape[0]]
+        source = x
         for _ in range(2):
+            self._deposit(source, codes, rest, work, level, raised)
             if _STEP * level - 1074 <= last:
                 return
-            rest = rest[: codes.shape[0]]
             left = any_bits(rest)
             if left == 0:
                 return
-            level = min(level - 1, _level((left >> 52) - 1022))
-            if _:
-                break
-            self._deposit(rest, codes, rest, work, level, raised)
+            source, level = rest, min(level - 1, _level((left >> 52) - 1022))
         kept = np.flatnonzero(rest != 0)
         self._extract_sorted(rest[kept], codes[kept], work, raised)
 
@@ -217,6 +221,8 @@ def add_triple(acc: ExactSum, w: Floats, x: Floats, y: Floats, work: Workspace) 
 
 
 def _add_factors(acc: ExactSum, factors: list[Floats], work: Workspace) -> None:
+    if any(factor.shape != factors[0].shape for factor in factors):
+        raise ValueError(f"factors of shapes {[factor.shape for factor in factors]}")
     with np.errstate(all="ignore"):
         for start in range(0, factors[0].shape[0], BLOCK):
             _product_block(acc, [f[start : start + BLOCK] for f in factors], work)

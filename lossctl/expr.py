@@ -1,16 +1,16 @@
 """Expressions over columns (`custom --expr`, `--where`): text -> checked tree -> postfix program of ufuncs.
 
-Python evaluates nothing. Two walls stand before the program: a scanner that lets through decimal numbers, names,
-the signs below and `and or not in` (Python's parser sees a placeholder for whatever is quoted), and a walk that
-handles seven node types, by exact type, and refuses the rest. 500 characters, 100 nodes: work is bounded.
+Python evaluates nothing. Two walls stand before the program: a scanner that lets through decimal numbers,
+names, the signs below and `and or not in` (Python's parser sees a placeholder for whatever is quoted), and a
+walk that handles seven node types, by exact type, and refuses the rest. At most 100 nodes: work is bounded.
 
     numbers     + - * / // % **  and FUNCTIONS; every number is a float64, so 9**9**9 is just inf
     conditions  < <= > >= == !=  in (...)  and or not & | ~  isnan isfinite
     text        column == 'a', != 'a', in ('a', 'b'), not in (...): --where only; escapes \\\\ \\' \\"
     names       identifiers; any other column in backticks, with a backtick inside it doubled
 
-Missing values (NaN, or no text) fail every comparison but != and `not in`, which always say the opposite of ==
-and `in`, as in NumPy: ask isnan. min, max and clip pass NaN on, round goes to even, x**2 is x*x.
+Missing values (NaN, or no text) fail every comparison but != and `not in`, which always say the opposite of
+== and `in`, as in NumPy: ask isnan. min, max and clip pass NaN on, round goes to even, x**2 is x*x.
 """
 
 from __future__ import annotations
@@ -29,10 +29,7 @@ from lossctl.errors import BadSpec, MissingColumn, UnknownName, visible
 
 __all__ = ["FUNCTIONS", "Coded", "Program", "compile_number", "compile_truth"]
 
-Array: TypeAlias = NDArray[Any]
 Kind: TypeAlias = Literal["number", "truth"]
-Inputs: TypeAlias = dict[str, Any]
-Step: TypeAlias = tuple[str, int, Any]  # what to do, how many values it takes off the stack, with what
 
 MAX_CHARACTERS, MAX_DEPTH, MAX_NODES = 500, 32, 100
 _PLAIN = "sqrt exp expm1 log log1p log2 log10 tanh sinh cosh sin cos sign floor ceil isnan isfinite"
@@ -48,9 +45,8 @@ _OPERATORS: Mapping[type, np.ufunc] = {
     ast.BitAnd: np.logical_and, ast.BitOr: np.logical_or, ast.Invert: np.logical_not, ast.LtE: np.less_equal,
     ast.Gt: np.greater, ast.GtE: np.greater_equal, ast.Eq: np.equal, ast.NotEq: np.not_equal,
 }  # fmt: skip
-_LOGIC = {np.logical_and, np.logical_or, np.logical_not}
-_COMPARISONS = {np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal}
-_TRUTHS = _LOGIC | _COMPARISONS | {np.isnan, np.isfinite}
+_LOGIC, _TIGHT = {np.logical_and, np.logical_or, np.logical_not}, {ast.BitAnd, ast.BitOr, ast.Invert}
+_TRUTHS = {u for u in (*_OPERATORS.values(), np.isnan, np.isfinite) if u(*[1.0] * u.nin).dtype == np.bool_}
 _RESERVED = "|".join(sorted({*keyword.kwlist} - {"and", "or", "not", "in"}))
 _TOKEN = re.compile(
     r"""(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?![\w.]) | (?!(?:RESERVED)\b)[A-Za-z_]\w* | \*\*|//|[<>=!]=
@@ -58,14 +54,13 @@ _TOKEN = re.compile(
     | (?P<space>[ ]+) | (?P<bad>\w+|.)""".replace("RESERVED", _RESERVED),
     re.ASCII | re.VERBOSE | re.DOTALL,
 )
-_TEXT = "numbers take no quotes; a column's name takes none, or backticks"
 _SHORTEN = "compute a column beforehand"
-_GRAMMAR = "there are numbers, columns (odd names in backticks), + - * / // % **, comparisons, and, or, not, abs(x)"
+_GRAMMAR = "there are numbers, columns (odd names in backticks), + - * / // % **, comparisons, and or not"
 _NARROW = "&, | and ~ bind tighter than comparisons: write (a > 1) & (b < 2), or a > 1 and b < 2"
-_WANTED = {"number": "use where(condition, 1, 0) to make one", "truth": "compare it, as in x > 0"}
+_WANTED = {"number": "a number, as where(condition, 1, 0), ", "truth": "a condition, as x > 0, "}
 _REMEDIES = {
     **dict.fromkeys("0123456789", "numbers are decimal (12, 0.5, 1e-3), with a sign or space after them"),
-    **dict.fromkeys("'\"`", "close the quote; inside text a backslash is written twice; a name is not empty"),
+    **dict.fromkeys("'\"`", "close the quote; text holds \\\\ for a backslash, no control characters"),
     **dict.fromkeys("&|", "write and, or; or one & or | between conditions in brackets"),
     ".": "there are no attributes; a column with a dot in its name goes in backticks",
     "=": "equality is ==", "!": "write not, or != for different", "^": "a power is **",
@@ -88,7 +83,7 @@ class Program:
     names: tuple[str, ...]
     kind: Kind
     strings: Mapping[str, tuple[str, ...]] = field(hash=False)  # text columns, and what each is compared with
-    code: tuple[Step, ...] = field(repr=False)
+    code: tuple[tuple[str, int, Any], ...] = field(repr=False)  # what to do, values it takes, with what
     places: Mapping[str, int] = field(repr=False, compare=False)  # where each name first stands in the text
 
     def check(self, types: Mapping[str, Literal["number", "text"]]) -> None:
@@ -99,17 +94,16 @@ class Program:
             wanted, at = "text" if name in self.strings else "number", self.places[name]
             if types[name] != wanted:
                 problem = f"column '{visible(name)}' holds {types[name]} and is used as {wanted}"
-                raise BadSpec(self.text, problem, at=at, hint="numbers take no quotes, text can only be compared")
+                raise BadSpec(self.text, problem, at=at, hint="quote text, which can only be compared")
 
-    def run(self, values: Mapping[str, Array | Coded], rows: int) -> Array:
-        """One value a row, as a new array: float64 for a number, bool for a truth. `values` are only read."""
+    def run(self, values: Mapping[str, NDArray[Any] | Coded], rows: int) -> NDArray[Any]:
+        """`rows` float64 or bool, a new array; `values` are only read (contiguous: strides change bits)."""
         texts = {name: isinstance(of, Coded) or of.dtype.kind not in "fiub" for name, of in values.items()}
         self.check({name: "text" if text else "number" for name, text in texts.items()})
-        inputs: Inputs = {}
+        inputs: dict[str, Any] = {}
         for name in self.names:
             column = values[name]
-            # Contiguous whatever came in: along a stride NumPy may round differently.
-            inputs[name] = column if texts[name] else np.asarray(column, dtype=np.float64, order="C")
+            inputs[name] = column if texts[name] else np.asarray(column, np.float64, order="C")
             if np.shape(column.codes if isinstance(column, Coded) else column) != (rows,):
                 raise ValueError(f"column {name!r} does not have the block's {rows} rows")
         stack: list[Any] = []
@@ -117,27 +111,26 @@ class Program:
             for what, count, of in self.code:
                 start = len(stack) - count
                 stack[start:] = [_step(what, of, stack[start:], inputs)]
-        made = self.code[-1][0] != "column" and stack[0].ndim
-        return stack[0] if made else np.full(rows, stack[0])  # a scalar, or an input, which stays the caller's
+        made = self.code[-1][0] != "column" and stack[0].ndim  # else a scalar, or the caller's own array
+        return stack[0] if made else np.full(rows, stack[0])
 
 
-def _step(what: str, of: Any, args: list[Any], inputs: Inputs) -> Any:
+def _step(what: str, of: Any, args: list[Any], inputs: dict[str, Any]) -> Any:
     if what == "apply":
         if of is np.power and args[1].ndim == 0 and args[1] == 2:
             of, args = np.square, args[:1]
-        for array in args if of is not np.where else ():  # made here and now spent: write over it
-            if array.ndim and not any(array is kept for kept in inputs.values()):
-                if (array.dtype == np.bool_) is (of in _TRUTHS):
-                    return of(*args, out=array)
+        for array in args if of is not np.where else ():
+            mine = array.ndim and all(array is not kept for kept in inputs.values())
+            if mine and (array.dtype == np.bool_) is (of in _TRUTHS):  # made here, now spent: write over it
+                return of(*args, out=array)
         return of(*args)
     if what == "among":
         return np.logical_or.reduce([np.equal(args[0], constant) for constant in of])
     if what == "text":
         column, wanted = inputs[of[0]], of[1]
-        if isinstance(column, Coded):  # a missing code takes the last: False
-            hits = np.array([*(category in wanted for category in column.categories), False])
-            return hits[np.maximum(column.codes, -1)]
-        return np.array([value in wanted for value in column.tolist()], dtype=np.bool_)
+        coded = isinstance(column, Coded)
+        found = [text in wanted for text in (column.categories if coded else column.tolist())]
+        return np.array([*found, False])[np.maximum(column.codes, -1) if coded else slice(-1)]
     return inputs[of] if what == "column" else np.float64(of)
 
 
@@ -148,7 +141,7 @@ class _Compiler:
         self.text, self.kind = text, kind
         self.places: dict[int, int] = {}  # offset in what Python's parser sees -> offset in the text
         self.quoted: dict[int, str] = {}  # offset there -> what stood there in quotes or backticks
-        self.code: list[Step] = []
+        self.code: list[tuple[str, int, Any]] = []
         self.names: dict[str, int] = {}
         self.strings: dict[str, tuple[str, ...]] = {}
         tree = self.parse()
@@ -167,11 +160,8 @@ class _Compiler:
         source, depth = "", 0
         for match in _TOKEN.finditer(self.text):
             token, at = match[0], match.start()
-            clean = next((i for i, char in enumerate(token) if visible(char) != char), len(token))
-            if clean < len(token):
-                self.refuse("a control, direction or broken character", at + clean, "write printable ones")
-            if match["bad"]:
-                self.refuse(f"'{token}' is not understood here", at, _REMEDIES.get(token[0], _GRAMMAR))
+            if match["bad"] or visible(token, MAX_CHARACTERS) != token:
+                self.refuse(f"'{visible(token)}' is not understood", at, _REMEDIES.get(token[0], _GRAMMAR))
             depth += (token == "(") - (token == ")")
             if depth > MAX_DEPTH:
                 self.refuse(f"brackets more than {MAX_DEPTH} deep", at, _SHORTEN)
@@ -183,8 +173,7 @@ class _Compiler:
         try:
             tree = ast.parse(source, mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            offset = getattr(error, "offset", None) or len(source)
-            before = [at for seen, at in self.places.items() if seen < offset]
+            before = [at for seen, at in self.places.items() if seen < (getattr(error, "offset", 0) or 9999)]
             self.refuse("something is missing or out of place", max(before, default=0))
         if sum(isinstance(node, ast.expr) for node in ast.walk(tree)) > MAX_NODES:
             self.refuse(f"more than {MAX_NODES} names, numbers and operations", 0, _SHORTEN)
@@ -192,30 +181,24 @@ class _Compiler:
 
     def need(self, kind: Kind, node: ast.expr, remedy: str = "") -> None:
         if self.walk(node) != kind:
-            wanted = "number" if kind == "number" else "condition"
-            self.refuse(f"a {wanted} is expected here", node, remedy or _WANTED[kind])
+            self.refuse(_WANTED[kind] + "is expected here", node, remedy or _GRAMMAR)
 
-    def walk(self, node: ast.expr) -> Kind:
+    def walk(self, node: Any) -> Kind:
         """Emit the steps of `node` and say what it gives."""
-        if type(node) is ast.Compare:
-            return self.compare(node)
-        if type(node) is ast.Call:
-            return self.call(node)
-        if type(node) in (ast.BoolOp, ast.BinOp, ast.UnaryOp):
+        if type(node) in (ast.Compare, ast.Call):
+            return self.compare(node) if type(node) is ast.Compare else self.call(node)
+        if type(node) in (ast.BoolOp, ast.BinOp, ast.UnaryOp) and type(node.op) in _OPERATORS:
             return self.operate(node)
         named = type(node) is ast.Name
         self.code.append(("column", 0, self.column(node)) if named else ("number", 0, self.figure(node)))
         return "number"
 
     def operate(self, node: Any) -> Kind:
-        ufunc = _OPERATORS.get(type(node.op))
-        if ufunc is None:
-            self.refuse("this operator is not part of an expression", node)
+        ufunc = _OPERATORS[type(node.op)]
         kind: Kind = "truth" if ufunc in _LOGIC else "number"
-        remedy = _NARROW if type(node.op) in (ast.BitAnd, ast.BitOr, ast.Invert) else ""
         operands = [part for part in ast.iter_child_nodes(node) if isinstance(part, ast.expr)]
         for index, operand in enumerate(operands):
-            self.need(kind, operand, remedy)
+            self.need(kind, operand, _NARROW if type(node.op) in _TIGHT else "")
             if index or len(operands) == 1:
                 self.code.append(("apply", ufunc.nin, ufunc))
         return kind
@@ -237,18 +220,19 @@ class _Compiler:
 
     def compare(self, node: ast.Compare) -> Kind:
         left, right, operator = node.left, node.comparators[0], type(node.ops[0])
-        if len(node.ops) > 1:
+        if len(node.ops) > 1 or operator not in (*_OPERATORS, ast.In, ast.NotIn):
             self.refuse("comparisons do not chain", right, f"write a < b and b < c; {_NARROW}")
         member, equality = operator in (ast.In, ast.NotIn), operator in (ast.Eq, ast.NotEq)
         if equality and self.quote(left) is not None:
             left, right = right, left
-        constants = right.elts if member and type(right) is ast.Tuple else [right]
+        constants = right.elts if member and type(right) is ast.Tuple and right.elts else [right]
         wanted = tuple(text for text in map(self.quote, constants) if text is not None)
         if wanted:
-            if self.kind == "number" or not (member or equality) or type(left) is not ast.Name:
-                self.refuse("text can only be compared as column == 'a', != or in, in --where", node)
-            if len(wanted) < len(constants):
-                self.refuse("text and other values are mixed", node, "put all of them in quotes, or none")
+            plain = type(left) is ast.Name and len(wanted) == len(constants)
+            if self.kind == "number" or not (member or equality) or not plain:
+                self.refuse(
+                    "text can only be compared as column == 'a', != or in ('a', 'b'), in --where", node
+                )
             self.code.append(("text", 0, (self.column(left, wanted), frozenset(wanted))))
         elif member:
             self.need("number", left)
@@ -264,28 +248,25 @@ class _Compiler:
     def figure(self, node: Any) -> float:
         if type(node) is ast.UnaryOp and type(node.op) is ast.USub:
             return -self.figure(node.operand)
+        hint = _NARROW if type(getattr(node, "op", None)) in _TIGHT else _GRAMMAR
         value: Any = node.value if type(node) is ast.Constant else None
-        if type(value) not in (int, float):
-            self.refuse("a number is expected here", node)
-        if value > np.finfo(np.float64).max.item():
-            self.refuse("this number is too large", node, "the largest is 1.7976931348623157e308")
-        node.value = float(value)
+        if type(value) not in (int, float) or value > np.finfo(np.float64).max.item():
+            self.refuse("a number up to 1.7976931348623157e308 is expected here", node, hint)
+        node.value = int(value) if value < 1e15 and value == int(value) else float(value)
         return float(value)
 
     def quote(self, node: ast.expr) -> str | None:
-        """The text that `node` quotes; None when it is anything else."""
-        token = self.quoted.get(node.col_offset, "`")
-        if type(node) is not ast.Name or token[0] == "`":
+        if type(node) is not ast.Name or self.quoted.get(node.col_offset, "`")[0] == "`":
             return None
-        value = re.sub(r"\\(.)", r"\1", token[1:-1])
+        value = re.sub(r"\\(.)", r"\1", self.quoted[node.col_offset][1:-1])
         node.id = "'" + re.sub(r"([\\'])", r"\\\1", value) + "'"
         return value
 
-    def column(self, node: ast.Name, wanted: tuple[str, ...] = ()) -> str:
+    def column(self, node: Any, wanted: tuple[str, ...] = ()) -> str:
         if self.quote(node) is not None:
             self.refuse("text can only be compared with a column", node)
         token = self.quoted.get(node.col_offset)
-        name = token[1:-1].replace("``", "`") if token else node.id
+        name: str = token[1:-1].replace("``", "`") if token else node.id
         if name in FUNCTIONS and not token:
             self.refuse(f"'{name}' is a function", node, f"call it; a column of that name is `{name}`")
         if name in self.names and (name in self.strings) != bool(wanted):
@@ -304,8 +285,7 @@ def _compile(text: str, kind: Kind) -> Program:
         _Compiler(made.canonical, kind)
     except BadSpec:
         made.refuse("written out with all its spaces and brackets it is too long or too deep", 0, _SHORTEN)
-    names, strings = tuple(made.names), made.strings
-    return Program(text, made.canonical, names, kind, strings, tuple(made.code), made.names)
+    return Program(text, made.canonical, tuple(made.names), kind, made.strings, tuple(made.code), made.names)
 
 
 def compile_number(text: str) -> Program:

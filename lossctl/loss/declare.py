@@ -35,6 +35,7 @@ class Input:
 class Loss:
     """A loss as declared; built only by `@loss`.
 
+    `open_inputs` gives the inputs from the parameters where a parameter decides them.
     `arguments` are the kernel's positional parameters in order ('residual' among them where it takes
     that); `inputs` the column roles behind them.
     """
@@ -54,6 +55,7 @@ class Loss:
     tasks: tuple[str, ...]
     direction: str
     scale_free: bool
+    open_inputs: Callable[[Mapping[str, Any]], Mapping[str, Input]] | None = None
     gradients: dict[str, Callable[..., Any]] = field(default_factory=dict, compare=False)
 
     @cached_property
@@ -88,6 +90,7 @@ def loss(
     unit: str = "row",
     direction: str = "lower",
     scale_free: bool = True,
+    open_inputs: Callable[[Mapping[str, Any]], Mapping[str, Input]] | None = None,
 ) -> Callable[[F], F]:
     """Register a kernel as a loss and return it unchanged.
 
@@ -95,7 +98,8 @@ def loss(
     best: the value of a perfect prediction, None where there is none. likes: the same loss elsewhere.
     tasks: what `recommend` and `list --task` file it under. unit: 'row' or 'group', what one term is of.
     direction: which way is better ('lower', 'higher', 'zero'). scale_free: whether scaling all weights
-    leaves the aggregate alone.
+    leaves the aggregate alone. open_inputs: the inputs of given parameters, for a loss whose inputs are
+    not fixed by its signature.
     """
 
     def register(kernel: F) -> F:
@@ -117,6 +121,7 @@ def loss(
             tasks=tuple(tasks),
             direction=direction,
             scale_free=scale_free,
+            open_inputs=open_inputs,
         )
         for label in (name, *made.aliases):
             taken = _ALIASES.get(label)

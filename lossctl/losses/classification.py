@@ -1,44 +1,50 @@
-"""Errors of predicted classes: probabilities, logits and decision values against labels."""
+"""Errors of predicted probabilities: the logarithm and the square of what was given to the truth."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from lossctl.domain import NONNEG, REAL, UNIT, Interval
+from lossctl.domain import ANY, NONNEG, UNIT, Interval
 from lossctl.loss import (
     Array,
     BadValue,
     ClassScores,
-    Codes,
+    Form,
     LabelOrSoft,
     Masked,
     Param,
+    Pooled,
     Prob,
     ProbOrLogit,
-    Real,
-    Sign,
     gradient,
     like,
     loss,
 )
-from lossctl.numeric import logsumexp, row_sum, softplus, xlog1py, xlogy
-
-HALF = Interval(0.0, 0.5, open_high=True)
-
-FromLogits = Annotated[bool, Param("pred holds logits, not probabilities")]
-FromLogProbs = Annotated[bool, Param("pred holds log-probabilities")]
-Eps = Annotated[float, Param("clip probabilities into [eps, 1 − eps] (vectors: [eps, 1])", HALF)]
-Smoothing = Annotated[float, Param("share of each target spread over the classes", UNIT)]
-ClassWeights = Annotated[tuple[float, ...] | None, Param("one weight per class", NONNEG)]
-IgnoreIndex = Annotated[int | None, Param("rows with this label are left out")]
-Classes = Annotated[tuple[str, ...] | None, Param("class names in column order, for text labels")]
-
+from lossctl.losses._classes import (
+    BOUNDLESS,
+    Classes,
+    Eps,
+    FromLogits,
+    FromLogProbs,
+    IgnoreIndex,
+    Normalize,
+    ScoreForm,
+    kept,
+    log_prob_of,
+    log_probs,
+    logistic,
+    pick,
+    put,
+    through,
+)
+from lossctl.numeric import row_sum, xlog1py, xlogy
 
 @loss(
     aliases=("log-loss", "binary-cross-entropy"),
-    range=Interval(0.0, np.inf),
+    range=BOUNDLESS,
     best=None,
     tasks=("binary", "multi-label"),
     likes=(
@@ -63,12 +69,12 @@ def bce(
 ) -> Array:
     """Binary cross-entropy: minus the log-likelihood of a 0/1 target under the predicted probability.
 
-    Formula: −[y·log p + (1 − y)·log(1 − p)]; from logits z: max(z, 0) − zy + log(1 + e^−|z|).
+    Formula: −[y·log p + (1 − y)·log(1 − p)]; from logits z: y·max(−z, 0) + (1 − y)·max(z, 0) + log(1 + e^−|z|).
     Gradient: (p − y) / (p(1 − p)); from logits σ(z) − y.
     Use when: probabilities of one class, or of several independent labels (vector rows), are judged.
     Avoid when: classes exclude each other (cross-entropy).
-    Numerics: log1p for the negative part; 0·log 0 = 0; a certain and wrong prediction is infinite unless
-        eps or log-floor bounds it.
+    Numerics: log1p for the negative part; 0·log 0 = 0; sums of non-negative parts from logits, so a sure and
+        right prediction keeps all its digits; a certain and wrong one is infinite unless eps or log-floor bounds it.
     See also: brier is bounded; binary-focal down-weights easy rows.
     References: Good (1952), Rational Decisions.
 
@@ -78,9 +84,9 @@ def bce(
     """
     y = target * (1.0 - label_smoothing) + 0.5 * label_smoothing if label_smoothing else target
     if from_logits:
-        if pos_weight == 1.0:
-            return softplus(pred) - pred * y
-        return (1.0 - y) * pred + (1.0 + (pos_weight - 1.0) * y) * softplus(-pred)
+        tail = np.log1p(np.exp(-np.abs(pred)))
+        miss = (1.0 - y) * (np.maximum(pred, 0.0) + tail)
+        return pos_weight * y * (np.maximum(-pred, 0.0) + tail) + miss
     p = np.clip(pred, eps, 1.0 - eps) if eps else pred
     if log_floor is None:
         return -(pos_weight * xlogy(y, p) + xlog1py(1.0 - y, -p))
@@ -102,46 +108,13 @@ def _(
 ) -> Array:
     y = target * (1.0 - label_smoothing) + 0.5 * label_smoothing
     if from_logits:
-        p = np.exp(-softplus(-pred))
-        return p * (1.0 - y + pos_weight * y) - pos_weight * y
+        return (1.0 - y) * logistic(pred) - pos_weight * y * logistic(-pred)
     hit, miss = pos_weight * y / pred, (1.0 - y) / (1.0 - pred)
     if log_floor is not None:
         hit = np.where(np.log(pred) < log_floor, 0.0, hit)
         miss = np.where(np.log1p(-pred) < log_floor, 0.0, miss)
     slope = np.where(y == 0.0, 0.0, -hit) + np.where(y == 1.0, 0.0, miss)
     return np.where((pred < eps) | (pred > 1.0 - eps), 0.0, slope)
-
-
-def _log_probs(pred: Array, from_logits: bool, from_log_probs: bool, eps: float, normalize: bool) -> Array:
-    """Log-probabilities of all classes, shape (n, k)."""
-    if from_logits:
-        return pred - logsumexp(pred)[:, None]
-    if from_log_probs:
-        return pred
-    p = pred / row_sum(pred)[:, None] if normalize else pred
-    return np.log(np.clip(p, eps, 1.0) if eps else p)
-
-
-def _log_prob_of(
-    label: Codes, pred: Array, from_logits: bool, from_log_probs: bool, eps: float, normalize: bool
-) -> Array:
-    """Log-probability of one class per row: only that class's logarithm is taken."""
-    picked: Array = np.take_along_axis(pred, label[:, None], axis=1)[:, 0]
-    if from_logits:
-        return picked - logsumexp(pred)
-    if from_log_probs:
-        return picked
-    if normalize:
-        picked = picked / row_sum(pred)
-    return np.log(np.clip(picked, eps, 1.0) if eps else picked)
-
-
-def _class_weights(weights: tuple[float, ...] | None, classes: int) -> Array | None:
-    if weights is None:
-        return None
-    if len(weights) != classes:
-        raise BadValue("class-weights", list(weights), f"{classes} weights, one per class")
-    return np.array(weights)
 
 
 @loss(
@@ -153,20 +126,29 @@ def _class_weights(weights: tuple[float, ...] | None, classes: int) -> Array | N
         "softmax-cross-entropy",
         "nll",
     ),
-    range=REAL,
+    range=ANY,
     best=None,
     tasks=("multi-class", "imbalance"),
     likes=(
-        like("torch", "torch.nn.CrossEntropyLoss / NLLLoss", note="logits, or log-probabilities for NLLLoss"),
+        like(
+            "torch",
+            "torch.nn.CrossEntropyLoss / NLLLoss",
+            ignore_index=-100,
+            soft_norm="rows",
+            note="logits, or log-probabilities for NLLLoss; soft targets with class weights are divided by N",
+        ),
         like(
             "keras",
             "keras.losses.CategoricalCrossentropy",
             eps=1e-7,
             normalize=True,
-            note="rescales each row to sum to one, then clips to [1e-7, 1]",
+            note="rescales each row to sum to one, then clips to [1e-7, 1 − 1e-7]",
         ),
         like("sklearn", "sklearn.metrics.log_loss", eps=2.220446049250313e-16, note="clips to machine epsilon"),
         like("optax", "optax.losses.softmax_cross_entropy", note="logits only"),
+        like("xgboost", "mlogloss", eps=1e-16, note="clips at 1e-16"),
+        like("lightgbm", "multi_logloss", eps=1e-15, note="clips at 1e-15"),
+        like("catboost", "MultiClass", note="raw values are logits"),
     ),
 )
 def cross_entropy(
@@ -176,21 +158,23 @@ def cross_entropy(
     from_logits: FromLogits = False,
     from_log_probs: FromLogProbs = False,
     eps: Eps = 0.0,
-    normalize: Annotated[bool, Param("divide each row of probabilities by its sum")] = False,
+    normalize: Normalize = False,
     label_smoothing: Smoothing = 0.0,
     class_weights: ClassWeights = None,
+    soft_norm: SoftNorm = "weights",
     ignore_index: IgnoreIndex = None,
     classes: Classes = None,
-) -> object:
+) -> Any:
     """Cross-entropy: minus the log-probability given to the true class.
 
     Formula: −log p_y; for soft targets −Σ_k q_k·log p_k; from logits z: log Σ e^z − z_y.
-    Gradient: with respect to logits softmax(z) − q; to probabilities −q/p.
+    Gradient: with respect to logits softmax(z) − q; to log-probabilities −q; to probabilities −q/p.
     Aggregate: with class weights Σw·l / Σw, where a row's weight is its class's.
     Use when: exactly one of several classes is right and probabilities matter.
     Avoid when: several labels may hold at once (bce over vectors).
-    Numerics: logits are shifted by their maximum; a masked logit of −∞ is legal; a true class of
-        probability zero is infinite unless eps bounds it.
+    Numerics: logits are shifted by their maximum, whose own term is kept apart (log1p), so a sure and right
+        prediction keeps all its digits; a masked logit of −∞ is legal; a true class of probability zero is
+        infinite unless eps bounds it.
     See also: perplexity is its exponential, focal down-weights easy rows, brier is bounded.
     References: Good (1952), Rational Decisions; Szegedy et al. (2016), Rethinking the Inception
         Architecture (label smoothing).
@@ -199,64 +183,162 @@ def cross_entropy(
     >>> lossctl.compute("cross-entropy:from-logits=true", [0, 1], [[0, 0], [0, 0]]).value  # log 2
     0.6931471805599453
     """
-    width = pred.shape[1]
-    if from_logits and from_log_probs:
-        raise BadValue("from-log-probs", "true", "true or from-logits, not both")
-    weights = _class_weights(class_weights, width)
-    form = (from_logits, from_log_probs, eps, normalize)
-    if target.ndim == 2:
-        q = target * (1.0 - label_smoothing) + label_smoothing / width if label_smoothing else target
-        scaled = q if weights is None else q * weights
-        value = row_sum(np.where(scaled == 0.0, 0.0, -scaled * _log_probs(pred, *form)))
-        return value if weights is None else (value, row_sum(target * weights))
-    used = np.ones(len(target), bool) if ignore_index is None else target != ignore_index
-    label = np.where(used, target, 0)
-    factor = None if weights is None else weights[label]
-    if label_smoothing:
-        logs = _log_probs(pred, *form)
-        spread = logs if weights is None else logs * weights
-        picked = np.take_along_axis(spread, label[:, None], axis=1)[:, 0]
-        value = -(1.0 - label_smoothing) * picked - label_smoothing / width * row_sum(spread)
+    form = ScoreForm(from_logits, from_log_probs, eps, normalize).checked()
+    weights = per_class(class_weights, pred.shape[1])
+    label, used = (target, None) if target.ndim == 2 else kept(target, ignore_index)
+    if target.ndim == 1 and not label_smoothing:
+        value = -log_prob_of(label, pred, form)
+        if weights is not None:
+            value = np.where(weights[label] == 0.0, 0.0, value * weights[label])
     else:
-        value = -_log_prob_of(label, pred, *form)
-        value = value if factor is None else value * factor
-    terms = value if factor is None else (value, factor)
-    return terms if ignore_index is None else Masked(terms, used)
+        scaled = target_shares(label, pred.shape[1], label_smoothing) * (1.0 if weights is None else weights)
+        value = row_sum(np.where(scaled == 0.0, 0.0, -scaled * log_probs(pred, form)))
+    terms: Any = value
+    if weights is not None and target.ndim == 1:
+        terms = value, weights[label]
+    elif weights is not None and soft_norm == "weights":
+        terms = value, row_sum(target * weights)
+    return terms if used is None else Masked(terms, used)
+
+
+@gradient(cross_entropy)
+def _cross_entropy_slope(
+    target: NDArray[Any],
+    pred: Array,
+    *,
+    label_smoothing: float,
+    class_weights: tuple[float, ...] | None,
+    soft_norm: str,
+    ignore_index: int | None,
+    **params: Any,
+) -> Array:
+    form = ScoreForm.of(params)
+    weights = per_class(class_weights, pred.shape[1])
+    label, used = (target, None) if target.ndim == 2 else kept(target, ignore_index)
+    share = target_shares(label, pred.shape[1], label_smoothing)
+    if weights is not None and (label_smoothing or target.ndim == 2):
+        share = share * weights
+        if target.ndim == 1:
+            share = share / weights[label][:, None]
+        elif soft_norm == "weights":
+            share = share / row_sum(target * weights)[:, None]
+    slope = through(-share, pred, form)
+    if form.from_logits and target.ndim == 1 and not label_smoothing:
+        put(slope, label, np.zeros(len(slope)))  # p_y − 1 as minus the other classes' shares: no cancellation
+        put(slope, label, -row_sum(slope))
+    return slope if used is None else np.where(used[:, None], slope, 0.0)
+
+
+def _exponential_of_mean(total: Any, weight: Any) -> Any:
+    return np.exp(total / weight)
 
 
 @loss(
-    range=NONNEG,
-    tasks=("binary", "margins"),
+    Pooled(_exponential_of_mean),
+    range=BOUNDLESS,
+    best=None,
+    tasks=("sequences", "multi-class"),
     likes=(
-        like("keras", "keras.losses.Hinge", note="converts 0/1 labels only if a whole batch is 0/1"),
-        like("sklearn", "sklearn.metrics.hinge_loss", note="labels of one class alone are all taken as −1"),
-        like("optax", "optax.losses.hinge_loss", note="expects ±1"),
-        like("catboost", "HingeLoss"),
-        like("torchmetrics", "torchmetrics.HingeLoss", exists=False, note="applies a sigmoid to scores"),
+        like("torchmetrics", "torchmetrics.text.Perplexity", note="takes logits; inf once a softmax underflows"),
+        like("torch", "torch.nn.CrossEntropyLoss()(...).exp()", ignore_index=-100, soft_norm="rows"),
     ),
 )
-def hinge(
-    target: Sign,
-    pred: Real,
+def perplexity(
+    target: LabelOrSoft,
+    pred: ClassScores,
     *,
-    margin: Annotated[float, Param("how far on the right side costs nothing", NONNEG)] = 1.0,
-) -> Array:
-    """Hinge loss of a decision value: zero once the right side is reached by the margin.
+    from_logits: FromLogits = False,
+    from_log_probs: FromLogProbs = False,
+    eps: Eps = 0.0,
+    normalize: Normalize = False,
+    label_smoothing: Smoothing = 0.0,
+    class_weights: ClassWeights = None,
+    soft_norm: SoftNorm = "weights",
+    ignore_index: IgnoreIndex = None,
+    classes: Classes = None,
+) -> Any:
+    """Perplexity: how many equally likely classes the prediction was as unsure as.
 
-    Formula: max(0, m − y·z), y = ±1.
-    Gradient: −y where y·z < m, otherwise 0.
-    Use when: a support vector machine or another maximum-margin classifier is judged on its scores.
-    Avoid when: the scores are probabilities (bce, brier).
-    See also: squared-hinge, soft-margin.
-    References: Cortes & Vapnik (1995), Support-Vector Networks.
+    Formula: exp(Σw·l / Σw), l = −log p_y.
+    Gradient: of a row alone, exp(l) times cross-entropy's.
+    Aggregate: the exponential is taken once, of the exact mean; a row alone gives 1/p_y.
+    Use when: language models are compared on the same tokens.
+    Avoid when: vocabularies or tokenisations differ: the unit is a token.
+    Numerics: as cross-entropy; infinite once any row is.
+    See also: cross-entropy is its logarithm, token-nll takes whole sequences.
+    References: Jelinek, Mercer, Bahl & Baker (1977), Perplexity – a Measure of the Difficulty of Speech
+        Recognition Tasks.
 
     >>> import lossctl
-    >>> lossctl.compute("hinge", [1, 0], [0.5, -3]).value  # (0.5 + 0) / 2
-    0.25
+    >>> round(lossctl.compute("perplexity", [0, 1], [[0.5, 0.5], [0.875, 0.125]]).value, 12)  # √(2·8)
+    4.0
     """
-    return np.maximum(margin - target * pred, 0.0)
+    form = ScoreForm(from_logits, from_log_probs, eps, normalize)
+    found = cross_entropy(
+        target,
+        pred,
+        **form._asdict(),
+        label_smoothing=label_smoothing,
+        class_weights=class_weights,
+        soft_norm=soft_norm,
+        ignore_index=ignore_index,
+    )
+    terms, used = found if isinstance(found, Masked) else (found, None)
+    pair = terms if isinstance(terms, tuple) else (terms, 1)
+    return pair if used is None else Masked(pair, used)
 
 
-@gradient(hinge)
-def _(target: Array, pred: Array, *, margin: float) -> Array:
-    return np.where(target * pred < margin, -target, 0.0)
+@gradient(perplexity)
+def _(target: NDArray[Any], pred: Array, **params: Any) -> Array:
+    found = perplexity(target, pred, **params)
+    total, weight = found.terms if isinstance(found, Masked) else found
+    slope = _cross_entropy_slope(target, pred, **params)
+    return np.where(slope == 0.0, 0.0, np.exp(total / weight)[:, None] * slope)
+
+
+@loss(
+    range=Interval(0.0, 2.0),
+    tasks=("binary", "multi-class"),
+    likes=(
+        like("sklearn", "sklearn.metrics.brier_score_loss", note="scale_by_half=False doubles the binary score"),
+        like("catboost", "BrierScore", note="two classes only"),
+        like("scoringrules", "scoringrules.brier_score", note="two classes only"),
+        like("properscoring", "properscoring.brier_score", note="two classes only"),
+    ),
+)
+def brier(
+    target: Annotated[
+        NDArray[Any],
+        Form("label", of="pred", names="classes"),
+        Form("prob", domain=UNIT),
+        Form("prob", "vector", UNIT, sums_to_one=True),
+    ],
+    pred: Annotated[Array, Form("prob", domain=UNIT), Form("prob", "vector", UNIT, sums_to_one=True)],
+    *,
+    half: Annotated[bool, Param("half of it")] = False,
+    classes: Classes = None,
+) -> Array:
+    """Brier score: squared error of predicted probabilities.
+
+    Formula: (p − y)²; with one probability per class Σ_k (p_k − q_k)², q the true class or its shares.
+    Gradient: 2(p − y).
+    Use when: probabilities should be calibrated and no single row may dominate: it is proper and bounded.
+    Avoid when: rare events must be told from very rare ones (bce).
+    See also: bce and cross-entropy are the logarithmic scores.
+    References: Brier (1950), Verification of Forecasts Expressed in Terms of Probability.
+
+    >>> import lossctl
+    >>> lossctl.compute("brier", [1, 0], [0.5, 0.75]).value  # (0.25 + 0.5625) / 2
+    0.40625
+    """
+    scale = 0.5 if half else 1.0
+    if pred.ndim == 1:
+        return scale * (pred - target) ** 2
+    gap = pred - target_shares(target, pred.shape[1], 0.0)
+    return scale * row_sum(gap * gap)
+
+
+@gradient(brier)
+def _(target: NDArray[Any], pred: Array, *, half: bool, classes: tuple[str, ...] | None) -> Array:
+    truth = target if pred.ndim == 1 else target_shares(target, pred.shape[1], 0.0)
+    return (1.0 if half else 2.0) * (pred - truth)

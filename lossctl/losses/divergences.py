@@ -8,8 +8,8 @@ from typing import Annotated
 import numpy as np
 
 from lossctl.domain import NONNEG, POSITIVE, REAL, UNIT, Interval
-from lossctl.loss import Array, Form, Param, Simplex, gradient, like, loss
-from lossctl.numeric import logsumexp, row_sum
+from lossctl.loss import Array, Form, Param, Real, Simplex, Whole, gradient, like, loss
+from lossctl.numeric import logsumexp, row_sum, xlogy
 
 HALF = Interval(0.0, 0.5, open_high=True)
 LOGS = Interval(-math.inf, math.inf, open_high=True)
@@ -109,3 +109,265 @@ def _(
     slope = np.where((q < eps) | (shares == 0.0), 0.0, -shares / np.maximum(q, eps))
     centred = slope - row_sum(slope * q)[:, None] if normalize else slope
     return centred / total * _unit(base)
+
+
+def _through_sum(slope: Array, shares: Array, values: Array, normalize: bool) -> Array:
+    """The slope with respect to `values` of a function of `shares`, which are values/Σvalues if normalised."""
+    if not normalize:
+        return slope
+    weighted = np.where(shares == 0.0, 0.0, slope * shares)
+    return (slope - row_sum(weighted)[:, None]) / row_sum(values)[:, None]
+
+
+@loss(
+    range=REAL,
+    tasks=("distributions", "generative"),
+    likes=(
+        like("torch", "torch.nn.KLDivLoss, arguments swapped", note="target as logarithms"),
+        like("keras", "keras.losses.KLDivergence, arguments swapped", eps=1e-7, note="clips both to [1e-7, 1]"),
+        like("scipy", "scipy.special.rel_entr(pred, target)", note="one term per class, to be summed"),
+    ),
+)
+def reverse_kl(
+    target: Target,
+    pred: Pred,
+    *,
+    log_input: Annotated[bool, Param("pred holds log-probabilities")] = False,
+    log_target: Annotated[bool, Param("target holds log-probabilities")] = False,
+    from_logits: Annotated[bool, Param("pred holds logits, not probabilities")] = False,
+    eps: Eps = 0.0,
+    normalize: Normalize = False,
+    base: Base = None,
+) -> Array:
+    """Kullback–Leibler divergence of the target distribution P from the predicted distribution Q.
+
+    Formula: Σ_k Q_k·log(Q_k / P_k), with 0·log 0 = 0.
+    Gradient: log(Q/P) + 1 with respect to Q; Q·(log(Q/P) − Σ Q·log(Q/P)) with respect to logits.
+    Use when: the prediction should put no mass where the target has none (mode seeking).
+    Avoid when: the target may be zero where the prediction is not: the value is infinite.
+    Numerics: the difference of logarithms, so that tiny quotients neither under- nor overflow.
+    See also: kl, js.
+    References: Kullback & Leibler (1951), On Information and Sufficiency.
+
+    >>> import lossctl
+    >>> round(lossctl.compute("reverse-kl:base=2", [[0.25, 0.75]], [[0.5, 0.5]]).value, 12)  # 1 − ½log₂3
+    0.207518749639
+    """
+    shares, gaps = _reverse_parts(target, pred, log_input, log_target, from_logits, eps, normalize)
+    return row_sum(np.where(shares == 0.0, 0.0, shares * gaps)) * _unit(base)
+
+
+def _reverse_parts(
+    target: Array, pred: Array, log_input: bool, log_target: bool, from_logits: bool, eps: float, normalize: bool
+) -> tuple[Array, Array]:
+    """Q and log(Q/P)."""
+    logs = _logs(pred, log_input, from_logits, eps, normalize)
+    shares = np.exp(logs) if log_input or from_logits else _shares(pred, eps, normalize)
+    return shares, logs - _logs(target, log_target, False, eps, normalize)
+
+
+@gradient(reverse_kl)
+def _(
+    target: Array,
+    pred: Array,
+    *,
+    log_input: bool,
+    log_target: bool,
+    from_logits: bool,
+    eps: float,
+    normalize: bool,
+    base: float | None,
+) -> Array:
+    shares, gaps = _reverse_parts(target, pred, log_input, log_target, from_logits, eps, normalize)
+    weighted = np.where(shares == 0.0, 0.0, shares * gaps)
+    if from_logits:
+        return (weighted - shares * row_sum(weighted)[:, None]) * _unit(base)
+    if log_input:
+        return (weighted + shares) * _unit(base)
+    slope = np.where(np.isnan(gaps), np.inf, gaps + 1.0)
+    if eps:
+        slope = np.where(_shares(pred, 0.0, normalize) < eps, 0.0, slope)
+    return _through_sum(slope, _shares(pred, 0.0, normalize), pred, normalize) * _unit(base)
+
+
+def _contrast(target: Array, pred: Array, normalize: bool) -> tuple[Array, Array]:
+    """Middle m = (P + Q)/2 and (P − Q)/(P + Q); the latter is 0 where both are 0."""
+    p, q = _shares(target, 0.0, normalize), _shares(pred, 0.0, normalize)
+    total = p + q
+    return 0.5 * total, (p - q) / np.where(total == 0.0, 1.0, total)
+
+
+@loss(
+    aliases=("jensen-shannon",),
+    range=NONNEG,
+    tasks=("distributions",),
+    likes=(
+        like("scipy", "scipy.spatial.distance.jensenshannon", normalize=True, note="is the square root"),
+        like("torchmetrics", "torchmetrics.JensenShannonDivergence", normalize=True, note="rescales rows"),
+        like("kornia", "kornia.losses.js_div_loss_2d", note="of heat maps, after their own softmax"),
+    ),
+)
+def js(target: Simplex, pred: Simplex, *, base: Base = None, normalize: Normalize = False) -> Array:
+    """Jensen–Shannon divergence: how far two distributions are from their average.
+
+    Formula: ½·KL(P ‖ M) + ½·KL(Q ‖ M), M = (P + Q)/2; at most log 2.
+    Gradient: ½·log(Q/M) with respect to Q.
+    Use when: a bounded and symmetric divergence is wanted, also where one distribution is zero.
+    Avoid when: a zero predicted where the target has mass must cost without bound (kl).
+    Numerics: with u = (P − Q)/(P + Q) a class costs ½M·[(1+u)·log(1+u) + (1−u)·log(1−u)], for small u
+        ½M·[log1p(−u²) + 2u·artanh u]: every term is positive, so near equality nothing cancels.
+    See also: kl; its square root is a distance.
+    References: Lin (1991), Divergence Measures Based on the Shannon Entropy.
+
+    >>> import lossctl
+    >>> lossctl.compute("js:base=2", [[1, 0]], [[0, 1]]).value  # disjoint: log₂ 2
+    1.0
+    """
+    middle, u = _contrast(target, pred, normalize)
+    small = np.where(np.abs(u) < 0.5, u, 0.0)
+    near = np.log1p(-small * small) + 2.0 * small * np.arctanh(small)
+    far = xlogy(1.0 + u, 1.0 + u) + xlogy(1.0 - u, 1.0 - u)
+    cost = row_sum(middle * np.where(np.abs(u) < 0.5, near, far))
+    return np.maximum(0.5 * cost, 0.0) * _unit(base)
+
+
+@gradient(js)
+def _(target: Array, pred: Array, *, base: float | None, normalize: bool) -> Array:
+    middle, u = _contrast(target, pred, normalize)
+    slope = np.where(middle == 0.0, 0.5 * math.log(2.0), 0.5 * np.log1p(-u))
+    return _through_sum(slope, _shares(pred, 0.0, normalize), pred, normalize) * _unit(base)
+
+
+@loss(
+    range=NONNEG,
+    best=None,
+    tasks=("distributions",),
+    likes=(
+        like("scipy", "scipy.stats.entropy", note="rescales rows to sum to one"),
+        like("torch", "torch.special.entr", note="one term per class, to be summed"),
+    ),
+)
+def entropy(pred: Simplex, *, base: Base = None) -> Array:
+    """Shannon entropy of the predicted distribution: how undecided it is.
+
+    Formula: −Σ_k Q_k·log Q_k, with 0·log 0 = 0.
+    Gradient: −(log Q + 1).
+    Use when: predictions should be, or should not be, confident; cross-entropy = entropy of the target + kl.
+    Avoid when: there is a target to be compared with: entropy looks at the prediction alone.
+    See also: kl, cross-entropy.
+    References: Shannon (1948), A Mathematical Theory of Communication.
+
+    >>> import lossctl
+    >>> lossctl.compute("entropy:base=2", pred=[[0.5, 0.25, 0.25]]).value  # ½·1 + 2·¼·2
+    1.5
+    """
+    return row_sum(-xlogy(pred, pred)) * _unit(base) + 0.0
+
+
+@gradient(entropy)
+def _(pred: Array, *, base: float | None) -> Array:
+    return -(np.log(pred) + 1.0) * _unit(base)
+
+
+def _climb(target: Array, pred: Array, normalize: bool) -> Array:
+    """CDF of the prediction minus CDF of the target; both end at one if normalised."""
+    gap = np.cumsum(_shares(pred, 0.0, normalize) - _shares(target, 0.0, normalize), axis=1)
+    if normalize:
+        gap[:, -1] = 0.0
+    return gap
+
+
+def _length(gap: Array, p: float) -> Array:
+    size = np.abs(gap)
+    if p == 1.0:
+        return row_sum(size)
+    top = np.max(size, axis=1)
+    share = size / np.where(top == 0.0, 1.0, top)[:, None]
+    root: Array = top * row_sum(share**p) ** (1.0 / p)
+    return root
+
+
+@loss(
+    range=NONNEG,
+    tasks=("distributions", "multi-class"),
+    likes=(
+        like(
+            "scipy",
+            "scipy.stats.wasserstein_distance(positions, positions, target, pred)",
+            normalize=True,
+            note="rescales both histograms to sum to one",
+        ),
+    ),
+)
+def emd(
+    target: Simplex,
+    pred: Simplex,
+    *,
+    p: Annotated[float, Param("order of the norm of the CDF differences", Interval(1.0, math.inf, open_high=True))] = 1.0,
+    normalize: Normalize = False,
+) -> Array:
+    """Earth mover's distance of two histograms over ordered bins, in bins.
+
+    Formula: (Σ_k |CDF_P(k) − CDF_Q(k)|^p)^(1/p); for p = 1 the mass moved times the bins it is moved by.
+    Gradient: for p = 1, with respect to Q_k, Σ_{j≥k} sign(CDF_Q(j) − CDF_P(j)).
+    Use when: classes are ordered, so that a near miss should cost less than a far one.
+    Avoid when: classes have no order (kl, cross-entropy).
+    Numerics: the differences are accumulated, not the two CDFs; if normalised, both end at one exactly.
+    See also: wasserstein compares two samples.
+    References: Rubner, Tomasi & Guibas (2000), The Earth Mover's Distance; Hou, Yu & Samaras (2016),
+        Squared Earth Mover's Distance-based Loss.
+
+    >>> import lossctl
+    >>> lossctl.compute("emd", [[1, 0, 0, 0]], [[0, 0, 0.5, 0.5]]).value  # ½·2 + ½·3
+    2.5
+    """
+    return _length(_climb(target, pred, normalize), p)
+
+
+@gradient(emd)
+def _(target: Array, pred: Array, *, p: float, normalize: bool) -> Array:
+    gap = _climb(target, pred, normalize)
+    slope = np.sign(gap)
+    if p != 1.0:
+        length = _length(gap, p)[:, None]
+        slope = slope * (np.abs(gap) / np.where(length == 0.0, 1.0, length)) ** (p - 1.0)
+    later = np.cumsum(slope[:, ::-1], axis=1)[:, ::-1]
+    return _through_sum(later, _shares(pred, 0.0, normalize), pred, normalize)
+
+
+def _sample_distance(target: Array, pred: Array, *, weights: Array | None) -> float:
+    """∫|F − G| of the two empirical distribution functions, the same for every order of the rows."""
+    if weights is None:
+        return float(np.mean(np.abs(np.sort(pred) - np.sort(target))))
+    place = np.concatenate([target, pred])
+    signed = np.concatenate([weights, -weights])
+    order = np.lexsort((signed, place))
+    gap = np.abs(np.cumsum(signed[order])[:-1])
+    return float(np.sum(gap * np.diff(place[order])) / np.sum(np.sort(weights)))
+
+
+@loss(
+    Whole(_sample_distance, row=False),
+    aliases=("wasserstein-1",),
+    range=NONNEG,
+    tasks=("distributions", "generative"),
+    likes=(like("scipy", "scipy.stats.wasserstein_distance"),),
+)
+def wasserstein(target: Real, pred: Real) -> tuple[Array, Array]:
+    """Wasserstein-1 distance of two samples: how far the predictions' distribution is from the targets'.
+
+    Formula: ∫|F − G| of the two empirical distribution functions; unweighted, the mean of
+        |pred₍ᵢ₎ − target₍ᵢ₎| over both columns sorted.
+    Aggregate: needs all rows in memory (16 bytes each); which target stands beside which prediction does
+        not matter, and a row alone has no value. A row's weight counts for both its numbers.
+    Use when: generated values should have the right distribution, row by row agreement being no aim.
+    Avoid when: rows are pairs (mae).
+    See also: emd for histograms, wgan for a critic's scores.
+    References: Vallender (1974), Calculation of the Wasserstein Distance between Probability Distributions
+        on the Line.
+
+    >>> import lossctl
+    >>> lossctl.compute("wasserstein", [0, 1, 3], [8, 5, 6]).value  # (5 + 5 + 5) / 3
+    5.0
+    """
+    return target, pred

@@ -6,9 +6,24 @@ from typing import Annotated
 
 import numpy as np
 
-from lossctl.domain import NONNEG, POSITIVE
-from lossctl.loss import Array, Param, RealVec, gradient, like, loss
-from lossctl.numeric import row_sum
+from lossctl.domain import NONNEG, POSITIVE, UNIT, Interval
+from lossctl.loss import (
+    Array,
+    Binary,
+    Codes,
+    Group,
+    Nonneg,
+    Param,
+    Real,
+    RealVec,
+    Sign,
+    gradient,
+    like,
+    loss,
+)
+from lossctl.losses.ranking import PAIRS, row_pairs
+from lossctl.losses.vectors import cosine, cosine_slope, unit_rows
+from lossctl.numeric import row_sum, segment_sum, softplus
 
 Margin = Annotated[float, Param("how much further the negative must be", NONNEG)]
 
@@ -103,3 +118,368 @@ def _(
         by_negative = np.where(swapped, across, by_negative)
     active = (near - far + margin > 0.0)[:, None]
     return by_anchor * active, by_positive * active, by_negative * active
+
+
+PairMargin = Annotated[float, Param("distance beyond which a dissimilar pair costs nothing", NONNEG)]
+SimilarLabel = Annotated[int, Param("target of a similar pair, 1 or 0", UNIT)]
+Half = Annotated[bool, Param("half of the value, as in the original papers")]
+Squared = Annotated[bool, Param("square the distance and the shortfall")]
+
+
+def _similarity(target: Array, similar_label: int) -> Array:
+    return target if similar_label else 1.0 - target
+
+
+def _pair_cost(near: Array, distance: Array, similar: Array, margin: float, half: bool, squared: bool) -> Array:
+    """`near` is what a similar pair costs."""
+    short = np.maximum(margin - distance, 0.0)
+    cost = similar * near + (1.0 - similar) * (short * short if squared else short)
+    return 0.5 * cost if half else cost
+
+
+def _pair_slope(distance: Array, similar: Array, margin: float, half: bool, squared: bool) -> Array:
+    """d cost / d distance."""
+    short = np.maximum(margin - distance, 0.0)
+    pull = 2.0 * distance if squared else np.ones_like(distance)
+    push = 2.0 * short if squared else (short > 0.0).astype(np.float64)
+    slope = similar * pull - (1.0 - similar) * push
+    return 0.5 * slope if half else slope
+
+
+@loss(
+    range=NONNEG,
+    tasks=("similarity",),
+    likes=(
+        like(
+            "pytorch-metric-learning",
+            "losses.ContrastiveLoss",
+            exists=False,
+            note="normalises the vectors and averages each side over its non-zero pairs",
+        ),
+        like("monai", "monai.losses.ContrastiveLoss", exists=False, note="is NT-Xent, see info-nce"),
+    ),
+)
+def contrastive(
+    first: RealVec,
+    second: RealVec,
+    target: Binary,
+    *,
+    margin: PairMargin = 1.0,
+    similar_label: SimilarLabel = 1,
+    half: Half = False,
+    squared: Squared = True,
+) -> Array:
+    """Contrastive loss of a pair of vectors: similar ones together, dissimilar ones a margin apart.
+
+    Formula: d² for a similar pair, max(0, m − d)² for a dissimilar one, d = ‖first − second‖; without
+        squared d and max(0, m − d).
+    Gradient: 2(a − b) if similar, −2(m − d)(a − b)/d if dissimilar and nearer than m, for the first; minus
+        that for the second; 0 where both coincide.
+    Use when: pairs are labelled as same or different.
+    Avoid when: similarity is relative (triplet).
+    Numerics: the three published conventions differ by a factor ½ (half) and by which label means similar
+        (similar-label); nothing is guessed.
+    See also: contrastive-distance takes distances, cosine-embedding judges angles.
+    References: Hadsell, Chopra & LeCun (2006), Dimensionality Reduction by Learning an Invariant Mapping.
+
+    >>> import lossctl
+    >>> first, second = [[0, 0], [0, 0]], [[3, 4], [0, 0.5]]
+    >>> lossctl.compute("contrastive", first=first, second=second, target=[1, 0]).value  # (25 + 0.25) / 2
+    12.625
+    """
+    distance = _distance(first, second, 2.0, 0.0, False)
+    near = _distance(first, second, 2.0, 0.0, True) if squared else distance
+    return _pair_cost(near, distance, _similarity(target, similar_label), margin, half, squared)
+
+
+@gradient(contrastive, "first", "second")
+def _(
+    first: Array,
+    second: Array,
+    target: Array,
+    *,
+    margin: float,
+    similar_label: int,
+    half: bool,
+    squared: bool,
+) -> tuple[Array, Array]:
+    distance = _distance(first, second, 2.0, 0.0, False)
+    by_distance = _pair_slope(distance, _similarity(target, similar_label), margin, half, squared)
+    slope = by_distance[:, None] * _slope(first, second, 2.0, 0.0, False)
+    return slope, -slope
+
+
+@loss(
+    range=NONNEG,
+    tasks=("similarity",),
+    likes=(like("tensorflow-addons", "tfa.losses.contrastive_loss"),),
+)
+def contrastive_distance(
+    distance: Nonneg,
+    target: Binary,
+    *,
+    margin: PairMargin = 1.0,
+    similar_label: SimilarLabel = 1,
+    half: Half = False,
+    squared: Squared = True,
+) -> Array:
+    """Contrastive loss of a pair whose distance is given.
+
+    Formula: d² for a similar pair, max(0, m − d)² for a dissimilar one; without squared d and max(0, m − d).
+    Gradient: 2d if similar, −2·max(0, m − d) if dissimilar.
+    Use when: distances were computed elsewhere, by whatever measure.
+    See also: contrastive takes the vectors.
+    References: Hadsell, Chopra & LeCun (2006), Dimensionality Reduction by Learning an Invariant Mapping.
+
+    >>> import lossctl
+    >>> lossctl.compute("contrastive-distance:half=true", distance=[2, 0.5], target=[1, 0]).value  # (2 + 0.125) / 2
+    1.0625
+    """
+    near = distance * distance if squared else distance
+    return _pair_cost(near, distance, _similarity(target, similar_label), margin, half, squared)
+
+
+@gradient(contrastive_distance, "distance")
+def _(
+    distance: Array,
+    target: Array,
+    *,
+    margin: float,
+    similar_label: int,
+    half: bool,
+    squared: bool,
+) -> Array:
+    return _pair_slope(distance, _similarity(target, similar_label), margin, half, squared)
+
+
+@loss(
+    range=NONNEG,
+    tasks=("similarity",),
+    likes=(like("torch", "torch.nn.TripletMarginWithDistanceLoss"),),
+)
+def triplet_distance(positive: Nonneg, negative: Nonneg, *, margin: Margin = 1.0) -> Array:
+    """Triplet loss of two given distances from the anchor.
+
+    Formula: max(0, d₊ − d₋ + m).
+    Gradient: 1 for the positive's distance and −1 for the negative's where the loss is positive.
+    Use when: distances were computed elsewhere, by whatever measure.
+    See also: triplet takes the vectors.
+    References: Weinberger & Saul (2009), Distance Metric Learning for Large Margin Nearest Neighbor
+        Classification.
+
+    >>> import lossctl
+    >>> lossctl.compute("triplet-distance", positive=[5, 1], negative=[2, 3]).value  # (4 + 0) / 2
+    2.0
+    """
+    return np.maximum(positive - negative + margin, 0.0)
+
+
+@gradient(triplet_distance, "positive", "negative")
+def _(positive: Array, negative: Array, *, margin: float) -> tuple[Array, Array]:
+    active = (positive - negative + margin > 0.0).astype(np.float64)
+    return active, 0.0 - active
+
+
+@loss(
+    range=Interval(0.0, 2.0),
+    tasks=("similarity", "margins"),
+    likes=(like("torch", "torch.nn.CosineEmbeddingLoss", note="adds 1e-12 to the squared norms"),),
+)
+def cosine_embedding(
+    first: RealVec,
+    second: RealVec,
+    target: Sign,
+    *,
+    margin: Annotated[float, Param("cosine below which a dissimilar pair costs nothing", Interval(-1.0, 1.0))] = 0.0,
+) -> Array:
+    """Cosine embedding loss of a pair of vectors: similar ones in one direction, others not.
+
+    Formula: 1 − cos for a target of +1, max(0, cos − m) for −1; a zero vector has cosine 0.
+    Gradient: −(b̂ − cos·â)/‖a‖ for the first of a similar pair, the opposite for a dissimilar one that costs.
+    Use when: pairs are labelled as same or different and only directions matter.
+    Numerics: as cosine-distance: scaled norms, and ½‖â − b̂‖² for small angles.
+    See also: contrastive judges distances.
+    References: Salton, Wong & Yang (1975), A Vector Space Model for Automatic Indexing.
+
+    >>> import lossctl
+    >>> first, second = [[3, 4], [3, 4]], [[4, 3], [4, 3]]
+    >>> round(lossctl.compute("cosine-embedding", first=first, second=second, target=[1, -1]).value, 12)  # (0.04 + 0.96) / 2
+    0.5
+    """
+    value, away = cosine(first, second, 0.0)
+    return np.where(target > 0.0, away, np.maximum(value - margin, 0.0))
+
+
+@gradient(cosine_embedding, "first", "second")
+def _(first: Array, second: Array, target: Array, *, margin: float) -> tuple[Array, Array]:
+    over = cosine(first, second, 0.0)[0] > margin
+    side = np.where(target > 0.0, -1.0, over.astype(np.float64))[:, None]
+    return side * cosine_slope(second, first, 0.0), side * cosine_slope(first, second, 0.0)
+
+
+@loss(
+    range=NONNEG,
+    tasks=("ranking", "margins"),
+    likes=(like("torch", "torch.nn.MarginRankingLoss"),),
+)
+def margin_ranking(
+    first: Real,
+    second: Real,
+    target: Sign,
+    *,
+    margin: Annotated[float, Param("how far ahead the better score must be", NONNEG)] = 0.0,
+) -> Array:
+    """Margin ranking loss: the first score should be above the second (+1) or below it (−1).
+
+    Formula: max(0, −y(s₁ − s₂) + m), y = ±1.
+    Gradient: −y for the first and y for the second where the loss is positive.
+    Use when: pairs say which of two is better.
+    See also: bpr is its smooth relative, ranknet takes all pairs of a group.
+    References: Herbrich, Graepel & Obermayer (2000), Large Margin Rank Boundaries for Ordinal Regression.
+
+    >>> import lossctl
+    >>> lossctl.compute("margin-ranking", first=[1, 1], second=[3, 3], target=[1, -1]).value  # (2 + 0) / 2
+    1.0
+    """
+    return np.maximum(margin - target * (first - second), 0.0)
+
+
+@gradient(margin_ranking, "first", "second")
+def _(first: Array, second: Array, target: Array, *, margin: float) -> tuple[Array, Array]:
+    slope = np.where(margin - target * (first - second) > 0.0, -target, 0.0)
+    return slope, -slope
+
+
+@loss(
+    range=NONNEG,
+    tasks=("ranking",),
+    likes=(like("torch", "−torch.nn.functional.logsigmoid(positive − negative)"),),
+)
+def bpr(positive: Real, negative: Real) -> Array:
+    """Bayesian personalised ranking: a chosen item should score above one that was not.
+
+    Formula: −log σ(s₊ − s₋) = log(1 + e^−(s₊ − s₋)).
+    Gradient: −σ(s₋ − s₊) for the positive and +σ(s₋ − s₊) for the negative.
+    Use when: a recommender is judged on pairs of a chosen and another item.
+    Numerics: softplus, which neither overflows nor loses the tail.
+    See also: ranknet forms the pairs itself.
+    References: Rendle, Freudenthaler, Gantner & Schmidt-Thieme (2009), BPR: Bayesian Personalized Ranking
+        from Implicit Feedback.
+
+    >>> import lossctl
+    >>> lossctl.compute("bpr", positive=[1.5], negative=[1.5]).value  # log 2
+    0.6931471805599453
+    """
+    return softplus(negative - positive)
+
+
+@gradient(bpr, "positive", "negative")
+def _(positive: Array, negative: Array) -> tuple[Array, Array]:
+    slope = np.exp(-softplus(positive - negative))
+    return -slope, slope
+
+
+def _one_way(query: Array, key: Array, group: Codes, temperature: float) -> Array:
+    """Cross-entropy of each query against all keys of its group, its own being the right one."""
+    value = np.empty(len(query))
+    for rows, bounds, other in row_pairs(group, max(PAIRS // query.shape[1], 1)):
+        lead = _leads(query, key, rows, bounds, other, temperature)
+        mine = np.arange(rows.start, rows.stop).repeat(np.diff(bounds))
+        lead[mine == other] = -np.inf
+        top = np.maximum.reduceat(lead, bounds[:-1])
+        shift = np.where(np.isfinite(top), top, 0.0)
+        rest = segment_sum(np.exp(lead - shift.repeat(np.diff(bounds))), bounds)
+        value[rows] = softplus(np.log(rest) + shift)
+    return value
+
+
+def _leads(query: Array, key: Array, rows: slice, bounds: Codes, other: Codes, temperature: float) -> Array:
+    """How much more like a query the other key is than its own."""
+    sizes = np.diff(bounds)
+    return row_sum(query[rows].repeat(sizes, axis=0) * (key[other] - key[rows].repeat(sizes, axis=0))) / temperature
+
+
+def _one_way_slopes(query: Array, key: Array, group: Codes, temperature: float) -> tuple[Array, Array]:
+    """d Σ _one_way / d query and / d key."""
+    value = _one_way(query, key, group, temperature)
+    by_query, by_key = np.empty_like(query), np.empty_like(key)
+    for rows, bounds, other in row_pairs(group, max(PAIRS // query.shape[1], 1)):
+        sizes = np.diff(bounds)
+        mine = np.arange(rows.start, rows.stop).repeat(sizes)
+        share = np.exp(_leads(query, key, rows, bounds, other, temperature) - value[mine])[:, None]
+        by_query[rows] = np.add.reduceat(share * (key[other] - key[mine]), bounds[:-1], axis=0)
+        lead = row_sum(query[other] * (key[mine] - key[other])) / temperature
+        share = np.exp(lead - value[other])[:, None]
+        by_key[rows] = np.add.reduceat(share * query[other], bounds[:-1], axis=0) - query[rows]
+    return by_query / temperature, by_key / temperature
+
+
+@loss(
+    aliases=("ntxent",),
+    range=NONNEG,
+    best=None,
+    tasks=("similarity",),
+    likes=(
+        like("info-nce-pytorch", "InfoNCE(negative_keys=None)"),
+        like(
+            "pytorch-metric-learning",
+            "losses.NTXentLoss",
+            exists=False,
+            note="both views of every other pair are negatives",
+        ),
+        like("optax", "optax.losses.ntxent", exists=False, note="both views of every other pair are negatives"),
+        like("monai", "monai.losses.ContrastiveLoss", exists=False, note="both views of other pairs are negatives"),
+    ),
+)
+def info_nce(
+    anchor: RealVec,
+    positive: RealVec,
+    group: Group,
+    *,
+    temperature: Annotated[float, Param("what similarities are divided by", POSITIVE)] = 0.1,
+    symmetric: Annotated[bool, Param("mean of both directions, as CLIP")] = False,
+    normalize: Annotated[bool, Param("cosine similarity; otherwise the inner product")] = True,
+) -> Array:
+    """InfoNCE: each anchor should find its own positive among all positives of its group.
+
+    Formula: −log(e^(s_ii/τ) / Σ_j e^(s_ij/τ)), s_ij = cos(aᵢ, pⱼ), j over the rows of the group.
+    Gradient: (Σ_j π_j·p̂_j − p̂ᵢ)/τ for the unit anchor, π the softmax of a row's similarities. The gradient
+        of a positive counts its part as a negative of the others: it is that of the group's sum.
+    Aggregate: mean over rows; a group is a batch, and a group of one row costs nothing.
+    Use when: a representation is judged by how well it tells pairs apart.
+    Avoid when: other rows of a group may be right answers too.
+    Numerics: log-sum-exp of differences to a row's own similarity, so a loss near zero keeps its digits;
+        pairs are taken in runs, so memory does not grow with the square of a group's size.
+    See also: triplet takes one negative per row.
+    References: van den Oord, Li & Vinyals (2018), Representation Learning with Contrastive Predictive
+        Coding; Radford et al. (2021), Learning Transferable Visual Models (symmetric).
+
+    >>> import lossctl
+    >>> same = [[1, 0], [1, 0]]
+    >>> lossctl.compute("info-nce", anchor=same, positive=same, group=["b", "b"]).value  # log 2
+    0.6931471805599453
+    """
+    a, p = (unit_rows(anchor)[0], unit_rows(positive)[0]) if normalize else (anchor, positive)
+    there = _one_way(a, p, group, temperature)
+    return 0.5 * (there + _one_way(p, a, group, temperature)) if symmetric else there
+
+
+@gradient(info_nce, "anchor", "positive")
+def _(
+    anchor: Array, positive: Array, group: Codes, *, temperature: float, symmetric: bool, normalize: bool
+) -> tuple[Array, Array]:
+    a, p = (unit_rows(anchor)[0], unit_rows(positive)[0]) if normalize else (anchor, positive)
+    by_a, by_p = _one_way_slopes(a, p, group, temperature)
+    if symmetric:
+        back_p, back_a = _one_way_slopes(p, a, group, temperature)
+        by_a, by_p = 0.5 * (by_a + back_a), 0.5 * (by_p + back_p)
+    if not normalize:
+        return by_a, by_p
+    return _along_sphere(anchor, by_a), _along_sphere(positive, by_p)
+
+
+def _along_sphere(x: Array, slope: Array) -> Array:
+    """From the slope with respect to x/‖x‖ that with respect to x; 0 for a zero row."""
+    unit, reach = unit_rows(x)
+    flat = slope - row_sum(slope * unit)[:, None] * unit
+    return flat / np.where(reach == 0.0, np.inf, reach)[:, None]

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import numpy as np
 
-from lossctl.domain import REAL
-from lossctl.loss import Array, Codes, Group, Masked, Nonneg, Param, Real, like, loss
-from lossctl.numeric import segment_sum
+from lossctl.domain import NONNEG, REAL, UNIT, Interval
+from lossctl.loss import (
+    Array,
+    BinaryVec,
+    Codes,
+    Group,
+    Masked,
+    Nonneg,
+    Param,
+    Real,
+    RealVec,
+    gradient,
+    like,
+    loss,
+)
+from lossctl.numeric import row_sum, segment_sum, softplus
+
+PAIRS = 1 << 18  # pairs of one run; bounds the memory of losses over all pairs of a group
 
 
 def segment_max(values: Array, offsets: Codes) -> Array:
@@ -21,6 +38,24 @@ def segment_log_softmax(values: Array, offsets: Codes) -> Array:
     lengths = np.diff(offsets)
     shifted = values - np.repeat(segment_max(values, offsets), lengths)
     return shifted - np.repeat(np.log(segment_sum(np.exp(shifted), offsets)), lengths)
+
+
+def row_pairs(offsets: Codes, limit: int = PAIRS) -> Iterator[tuple[slice, Codes, Codes]]:
+    """Every row with every row of its group, in runs of at most `limit` pairs (at least one row).
+
+    A run is its rows, the bounds of each row's pairs within the run, and the row opposite in each pair.
+    """
+    lengths = np.diff(offsets)
+    starts, sizes = np.repeat(offsets[:-1], lengths), np.repeat(lengths, lengths)
+    ends = np.cumsum(sizes)
+    row = 0
+    while row < len(sizes):
+        done = int(ends[row] - sizes[row])
+        stop = max(row + 1, int(np.searchsorted(ends, done + limit, side="right")))
+        bounds = np.concatenate([[0], ends[row:stop] - done])
+        other = np.arange(bounds[-1]) - np.repeat(bounds[:-1] - starts[row:stop], sizes[row:stop])
+        yield slice(row, stop), bounds, other
+        row = stop
 
 
 @loss(
@@ -66,3 +101,210 @@ def listnet(
     else:
         shares = target
     return Masked(segment_sum(np.where(shares == 0.0, 0.0, -shares * logs), group), used)
+
+
+@gradient(listnet)
+def _(group: Codes, target: Array, pred: Array, *, labels: str) -> Array:
+    soft = np.exp(segment_log_softmax(pred, group))
+    if labels == "softmax":
+        return soft - np.exp(segment_log_softmax(target, group))
+    total = np.repeat(segment_sum(target, group), np.diff(group))
+    if labels == "raw":
+        return soft * total - target
+    return np.where(total > 0.0, soft - target / np.where(total > 0.0, total, 1.0), 0.0)
+
+
+@loss(
+    unit="group",
+    range=NONNEG,
+    tasks=("ranking",),
+    likes=(
+        like("catboost", "PairLogit", exists=False, note="averages over the pairs of all groups together"),
+        like("rax", "rax.pairwise_logistic_loss", exists=False, note="averages over the pairs of all lists"),
+        like("xgboost", "rank:pairwise", exists=False, note="an objective without a reported value"),
+    ),
+)
+def ranknet(group: Group, target: Nonneg, pred: Real) -> Masked:
+    """RankNet: logistic loss of the score difference over all pairs of a group that relevance orders.
+
+    Formula: mean of log(1 + e^−(sᵢ − sⱼ)) over the pairs with yᵢ > yⱼ of a group.
+    Gradient: −σ(sⱼ − sᵢ) for the better row and +σ(sⱼ − sᵢ) for the worse, over the number of pairs.
+    Aggregate: mean over groups; a group whose rows are all equally relevant has no pair and is ignored.
+    Use when: what matters is which of two rows comes first.
+    Avoid when: only the top of the list matters (ndcg-loss).
+    Numerics: pairs are taken in runs, so memory does not grow with the square of a group's size.
+    See also: listnet compares whole lists, bpr takes the pairs from the data.
+    References: Burges et al. (2005), Learning to Rank using Gradient Descent.
+
+    >>> import lossctl
+    >>> lossctl.compute("ranknet", [1, 0], [0.0, 0.0], group=["q", "q"]).value  # log 2
+    0.6931471805599453
+    """
+    cost, pairs = np.zeros(len(pred)), np.zeros(len(pred))
+    for rows, bounds, other in row_pairs(group):
+        sizes = np.diff(bounds)
+        better = np.repeat(target[rows], sizes) > target[other]
+        gap = np.repeat(pred[rows], sizes) - pred[other]
+        cost[rows] = segment_sum(np.where(better, softplus(-gap), 0.0), bounds)
+        pairs[rows] = segment_sum(better.astype(np.float64), bounds)
+    count = segment_sum(pairs, group)
+    return Masked(segment_sum(cost, group) / np.maximum(count, 1.0), count > 0.0)
+
+
+@gradient(ranknet)
+def _(group: Codes, target: Array, pred: Array) -> Array:
+    slope, pairs = np.zeros(len(pred)), np.zeros(len(pred))
+    for rows, bounds, other in row_pairs(group):
+        sizes = np.diff(bounds)
+        side = np.sign(np.repeat(target[rows], sizes) - target[other])
+        gap = side * (np.repeat(pred[rows], sizes) - pred[other])
+        slope[rows] = segment_sum(-side * np.exp(-softplus(gap)), bounds)
+        pairs[rows] = segment_sum((side > 0.0).astype(np.float64), bounds)
+    count = np.repeat(segment_sum(pairs, group), np.diff(group))
+    return slope / np.maximum(count, 1.0)
+
+
+def _gains(target: Array, group: Codes, gain: str) -> Array:
+    """Gain of each row, up to a factor that a group's rows share."""
+    if gain == "linear":
+        return target
+    top = np.repeat(segment_max(target, group), np.diff(group))
+    small = np.expm1(np.minimum(target, 1.0) * math.log(2.0)) * np.exp2(-top)
+    return np.where(target < 0.5, small, np.exp2(target - top) - np.exp2(-top))
+
+
+@loss(
+    unit="group",
+    range=UNIT,
+    tasks=("ranking",),
+    likes=(
+        like("sklearn", "1 − sklearn.metrics.ndcg_score", empty="0", note="a group without positives scores 0"),
+        like(
+            "torchmetrics",
+            "1 − torchmetrics.retrieval.RetrievalNormalizedDCG",
+            empty="0",
+            note="a group without positives scores 0",
+        ),
+        like("xgboost", "1 − ndcg", gain="exponential", note="ties keep the order of the rows"),
+        like("lightgbm", "1 − ndcg", gain="exponential", note="ties keep the order of the rows; k is eval_at"),
+        like("catboost", "1 − NDCG", note="type=Base; type=Exp is gain=exponential"),
+    ),
+)
+def ndcg_loss(
+    group: Group,
+    target: Nonneg,
+    pred: Real,
+    *,
+    k: Annotated[int | None, Param("only the first k ranks count", Interval(1.0, math.inf))] = None,
+    gain: Annotated[Literal["linear", "exponential"], Param("what a relevance y is worth: y, or 2^y − 1")] = "linear",
+    empty: Annotated[
+        Literal["1", "0", "skip"], Param("score of a group without positives; skip leaves it out")
+    ] = "1",
+) -> Masked:
+    """One minus the normalised discounted cumulative gain of each group.
+
+    Formula: 1 − DCG/IDCG, DCG = Σ_i gain(y_i) / log₂(1 + rank_i) by descending score, IDCG that of the
+        best order.
+    Aggregate: mean over groups; a group without positives scores what `empty` says.
+    Use when: the top of each ranking matters most.
+    Avoid when: a differentiable loss is wanted (listnet, ranknet).
+    Numerics: tied scores share the mean of their ranks' discounts, so the order of rows never matters.
+    References: Järvelin & Kekäläinen (2002), Cumulated Gain-based Evaluation of IR Techniques; McSherry &
+        Najork (2008), Computing Information Retrieval Performance Measures Efficiently in the Presence of
+        Tied Scores.
+
+    >>> import lossctl
+    >>> lossctl.compute("ndcg-loss:k=1", [2, 1], [0.0, 1.0], group=["q", "q"]).value  # 1 − 1/2
+    0.5
+    """
+    lengths = np.diff(group)
+    owner = np.repeat(np.arange(len(lengths)), lengths)
+    rank = np.arange(len(pred)) - np.repeat(group[:-1], lengths)
+    discount = 1.0 / np.log2(rank + 2.0)
+    if k is not None:
+        discount[rank >= k] = 0.0
+    worth = _gains(target, group, gain)
+    order = np.lexsort((worth, -pred, owner))
+    score = pred[order]
+    fresh = rank == 0
+    fresh[1:] |= score[1:] != score[:-1]
+    ties = np.append(np.flatnonzero(fresh), len(pred))
+    shared = np.repeat(segment_sum(discount, ties) / np.diff(ties), np.diff(ties))
+    reached = segment_sum(worth[order] * shared, group)
+    best = segment_sum(worth[np.lexsort((-worth, owner))] * discount, group)
+    filled = best > 0.0
+    short = np.maximum(best - reached, 0.0) / np.where(filled, best, 1.0)
+    terms = np.where(filled, short, 1.0 if empty == "0" else 0.0)
+    return Masked(terms, filled if empty == "skip" else np.ones(len(lengths), bool))
+
+
+@loss(
+    aliases=("label-ranking-loss",),
+    range=UNIT,
+    tasks=("multi-label", "ranking"),
+    likes=(
+        like("sklearn", "sklearn.metrics.label_ranking_loss"),
+        like(
+            "torchmetrics",
+            "torchmetrics.classification.MultilabelRankingLoss",
+            exists=False,
+            note="a tie between a true and a false label is right or wrong by their order",
+        ),
+    ),
+)
+def label_ranking(target: BinaryVec, pred: RealVec) -> Array:
+    """Label ranking loss: share of (true, false) label pairs of a row that the scores put in the wrong order.
+
+    Formula: #{(i, j): yᵢ = 1, yⱼ = 0, sᵢ ≤ sⱼ} / (#true · #false); 0 where one of the two is empty.
+    Use when: a row has several labels and their ranking matters, not a threshold.
+    Avoid when: scores should be probabilities (bce over vectors).
+    Numerics: counts are exact; a tie is an error; sorted, not all pairs.
+    See also: coverage-error.
+    References: Tsoumakas, Katakis & Vlahavas (2010), Mining Multi-label Data.
+
+    >>> import lossctl
+    >>> lossctl.compute("label-ranking", [[1, 0, 0]], [[0.5, 0.2, 0.9]]).value  # 1 of 2 pairs
+    0.5
+    """
+    order = np.argsort(pred, axis=1)
+    score = np.take_along_axis(pred, order, axis=1)
+    true = np.take_along_axis(target > 0.5, order, axis=1)
+    above = np.cumsum(~true[:, ::-1], axis=1)[:, ::-1]  # false labels from here upwards
+    fresh = np.ones(score.shape, bool)
+    fresh[:, 1:] = score[:, 1:] != score[:, :-1]
+    first = np.maximum.accumulate(np.where(fresh, np.arange(score.shape[1]), 0), axis=1)
+    wrong = np.sum(np.where(true, np.take_along_axis(above, first, axis=1), 0), axis=1)
+    positives = np.sum(true, axis=1)
+    pairs = positives * (score.shape[1] - positives)
+    share: Array = wrong / np.maximum(pairs, 1)
+    return share
+
+
+@loss(
+    range=NONNEG,
+    best=None,
+    tasks=("multi-label", "ranking"),
+    likes=(
+        like("sklearn", "sklearn.metrics.coverage_error"),
+        like(
+            "torchmetrics",
+            "torchmetrics.classification.MultilabelCoverageError",
+            note="applies a sigmoid to scores outside [0, 1]",
+        ),
+    ),
+)
+def coverage_error(target: BinaryVec, pred: RealVec) -> Array:
+    """Coverage error: how far down a row's ranked labels one has to go to meet all true ones.
+
+    Formula: #{j: s_j ≥ min over true labels of s}; 0 for a row without true labels.
+    Use when: every true label has to be found; the best possible value is the number of true labels.
+    Avoid when: rows differ much in their number of labels (label-ranking is a share).
+    Numerics: counts are exact; labels tied with the lowest true one count.
+    References: Tsoumakas, Katakis & Vlahavas (2010), Mining Multi-label Data.
+
+    >>> import lossctl
+    >>> lossctl.compute("coverage-error", [[1, 0, 0]], [[0.5, 0.2, 0.9]]).value  # ranks 1 and 2
+    2.0
+    """
+    lowest = np.min(np.where(target > 0.5, pred, np.inf), axis=1)
+    return row_sum((pred >= lowest[:, None]).astype(np.float64))

@@ -1,0 +1,182 @@
+"""Which columns play which role: named by the user, bound in a spec, or guessed when only one fits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+import pyarrow as pa
+
+from lossctl.errors import AmbiguousColumn, DataError, MissingColumn
+from lossctl.loss.declare import Input
+from lossctl.loss.kinds import Form
+from lossctl.loss.spec import Bound
+from lossctl.sources.base import Column
+
+COMMON = {
+    "target": ("y_true", "target", "label", "labels", "y", "actual", "truth", "ground_truth"),
+    "pred": (
+        "y_pred", "pred", "prediction", "yhat", "y_hat", "score", "prob", "proba", "p", "logit", "logits",
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Feed:
+    """Columns read as one form: what a kernel argument is made of. Equal feeds are read once."""
+
+    columns: tuple[str, ...]
+    form: Form
+    classes: tuple[str, ...] | None = None
+    ignore: int | None = None
+    width_of: tuple[str, ...] | None = None
+    width: int | None = None
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Feeds of one loss by input name, and which of the inputs were guessed."""
+
+    feeds: Mapping[str, Feed]
+    guessed: tuple[str, ...]
+
+
+class Schema:
+    """The columns on offer and how a role finds its own among them."""
+
+    def __init__(self, columns: Sequence[Column], path: str | None = None) -> None:
+        self.types = {column.name: column.type for column in columns}
+        self.names = [column.name for column in columns]
+        self.path = path
+
+    def type_of(self, name: str) -> pa.DataType | None:
+        """Arrow type of a column or of a struct field by dotted path; None for CSV text."""
+        if name in self.types:
+            return self.types[name]
+        head, *rest = name.split(".")
+        kind = self.types.get(head)
+        for part in rest:
+            kind = kind.field(part).type
+        return kind
+
+    def has(self, name: str) -> bool:
+        if name in self.types:
+            return True
+        head, *rest = name.split(".")
+        kind = self.types.get(head)
+        for part in rest:
+            if kind is None or not pa.types.is_struct(kind) or kind.get_field_index(part) < 0:
+                return False
+            kind = kind.field(part).type
+        return bool(rest)
+
+    def expand(self, role: str, text: str | Sequence[str]) -> tuple[str, ...]:
+        """Columns meant by a name, comma list or glob (in file order); MissingColumn otherwise."""
+        if isinstance(text, str) and self.has(text):
+            return (text,)
+        parts = [part.strip() for part in text.split(",")] if isinstance(text, str) else list(text)
+        found: list[str] = []
+        for part in parts:
+            matches = [part] if self.has(part) else [n for n in self.names if _matches(n, part)]
+            if not matches:
+                raise MissingColumn(role, part, self.names, path=self.path)
+            found.extend(matches)
+        twice = [name for name in found if found.count(name) > 1]
+        if twice:
+            raise DataError(f"column '{twice[0]}' stands twice in --{role}", path=self.path)
+        return tuple(found)
+
+    def guess(self, role: str) -> tuple[str, ...]:
+        """The one column whose name says that it is this role."""
+        common = COMMON.get(role, (role, role.replace("_", "-")))
+        folded = [n for n in self.names if n.strip().casefold() in common]
+        exact = [n for n in self.names if n in common]
+        candidates = exact or folded
+        if not candidates and role not in COMMON:
+            candidates = [n for n in self.names if n.casefold() == role]
+        if len(candidates) > 1:
+            raise AmbiguousColumn(role, candidates, path=self.path)
+        if not candidates:
+            raise MissingColumn(role.replace("_", "-"), None, self.names, path=self.path)
+        return (candidates[0],)
+
+    def is_vector(self, columns: tuple[str, ...]) -> bool:
+        return len(columns) > 1 or is_list(self.type_of(columns[0]))
+
+
+def is_list(kind: pa.DataType | None) -> bool:
+    if kind is None:
+        return False
+    if isinstance(kind, pa.BaseExtensionType):
+        kind = kind.storage_type
+    return bool(
+        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    )
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return any(c in pattern for c in "*?[") and fnmatchcase(name, pattern)
+
+
+def assign(
+    bound: Bound, given: Mapping[str, str | Sequence[str]], schema: Schema, width: int | None = None
+) -> Roles:
+    """The feeds of a loss. `given` are the user's columns by input name; the spec's own come first."""
+    places: dict[str, tuple[str, ...]] = {}
+    guessed = []
+    for name in bound.inputs:
+        chosen = bound.columns.get(name, given.get(name))
+        if chosen is None and bound.loss.open_inputs and schema.has(name):
+            chosen = (name,)
+        places[name] = schema.expand(name, chosen) if chosen is not None else schema.guess(name)
+        if chosen is None:
+            guessed.append(name)
+    vectors = {name for name, columns in places.items() if schema.is_vector(columns)}
+    feeds = {}
+    for name, item in bound.inputs.items():
+        form = choose_form(bound, item, name in vectors, bool(vectors - {name}))
+        feeds[name] = _feed(bound, form, places, name, width)
+    return Roles(feeds, tuple(guessed))
+
+
+def _feed(
+    bound: Bound, form: Form, places: Mapping[str, tuple[str, ...]], name: str, width: int | None
+) -> Feed:
+    params: Mapping[str, Any] = bound.params
+    made = Feed(places[name], form)
+    if form.kind == "label":
+        made = replace(
+            made,
+            classes=params.get(form.names) if form.names else None,
+            ignore=params.get(form.ignore) if form.ignore else None,
+            width_of=places.get(form.of) if form.of else None,
+        )
+    if form.shape == "matrix":
+        made = replace(made, width=width)
+    return made
+
+
+def choose_form(bound: Bound, item: Input, vector: bool, others: bool) -> Form:
+    """The form that fits: conditional forms by their flag, vectors for lists, labels beside vectors."""
+    active = [f for f in item.forms if f.when and bound.params.get(f.when)]
+    forms = active or [f for f in item.forms if f.when is None]
+    if vector:
+        shaped = [f for f in forms if f.shape != "scalar"]
+        if shaped:
+            return shaped[0]
+        if bound.loss.pointwise:
+            return replace(forms[0], shape="vector")
+        raise DataError(
+            f"{bound.loss.name} takes one number per row for {item.option}, not a vector",
+            hint=f"name a single scalar column with --{item.option}",
+        )
+    scalars = [f for f in forms if f.shape == "scalar"]
+    if not scalars:
+        raise DataError(
+            f"{bound.loss.name} needs a vector for {item.option}",
+            hint=f"give --{item.option} a glob such as 'p_*', a comma list, or a list column",
+        )
+    labels = [f for f in scalars if f.kind == "label"]
+    return labels[0] if labels and others else scalars[0]

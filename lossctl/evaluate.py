@@ -1,0 +1,251 @@
+"""The spine: fold the blocks of a data set into states, or stream each row's values. Threads live here."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lossctl.apply import Job
+from lossctl.batch import Block, Reader, Tally
+from lossctl.errors import DataError
+from lossctl.exact import Workspace, check_arithmetic
+from lossctl.loss.kinds import Largest, Mean, Pooled, Whole
+from lossctl.plan import Plan
+from lossctl.state import KeptState, MaxState, State, TermState
+from lossctl.stitch import whole_groups
+
+T = TypeVar("T")
+Progress = Callable[[int, int], None]
+
+__all__ = ["Outcome", "SampleBlock", "Sampler", "run"]
+
+
+@dataclass
+class SampleBlock:
+    """Per-row values in input order: `values` and `used` by spec text; rows are global numbers."""
+
+    rows: NDArray[np.int64]
+    extra: dict[str, Any]
+    values: dict[str, NDArray[np.float64]]
+    used: dict[str, NDArray[np.bool_] | None] = field(default_factory=dict)
+
+
+Sampler = Callable[[SampleBlock], None]
+
+
+@dataclass
+class Outcome:
+    """What a pass leaves: a state per job, row accounts, and what was noticed on the way."""
+
+    states: dict[str, State]
+    tally: Tally
+    rows_of: dict[str, int]
+    notes: dict[str, int]
+
+
+class Worker:
+    """One thread's reader, scratch space and states."""
+
+    def __init__(self, plan: Plan, sampling: bool) -> None:
+        self.plan = plan
+        self.reader = Reader(plan.reading, plan.block_rows)
+        self.work = Workspace()
+        self.sampling = sampling
+        self.states = {} if sampling else {job.bound.text: new_state(job, plan) for job in plan.jobs}
+
+    def piece(self, piece: Any) -> list[SampleBlock]:
+        """Fold a piece into the states, or give its rows' values."""
+        samples = []
+        for block in self.blocks(piece):
+            made = self.block(block)
+            if made is not None:
+                samples.append(made)
+        return samples
+
+    def blocks(self, piece: Any) -> Iterator[Block]:
+        row, start = piece.first_row, piece.start
+        for batch in piece.read():
+            yield from self.reader.blocks(batch, start, piece.path, row)
+            row += batch.num_rows
+            start += batch.num_rows
+
+    def block(self, block: Block) -> SampleBlock | None:
+        if not block.rows:
+            return None
+        with np.errstate(all="ignore"):
+            return self._sample(block) if self.sampling else self._fold(block)
+
+    def _fold(self, block: Block) -> None:
+        shared: dict[Any, Any] = {}
+        groups = len(self.plan.reading.groups) if self.plan.reading.groups else 0
+        for job in self.plan.jobs:
+            terms = job.terms(block, shared)
+            weight, codes = block.weight, block.codes
+            if job.bound.loss.unit == "group":
+                first = block.extra["offsets"][:-1]
+                weight = None if weight is None else weight[first]
+                codes = None if codes is None else codes[first]
+            state = self.states[job.bound.text]
+            state.repeat, state.columns = terms.repeat, terms.columns_per_term
+            if terms.repeat > 1:
+                weight = None if weight is None else np.repeat(weight, terms.repeat)
+                codes = None if codes is None else np.repeat(codes, terms.repeat)
+            state.add(terms.columns, terms.used, weight, codes, groups, self.work)
+
+    def _sample(self, block: Block) -> SampleBlock:
+        shared: dict[Any, Any] = {}
+        parts = {job.bound.text: job.row_values(block, shared) for job in self.plan.jobs}
+        rows, extra = block.row_numbers(), {k: v for k, v in block.extra.items() if k != "offsets"}
+        if any(job.bound.loss.unit == "group" for job in self.plan.jobs):
+            first = block.extra["offsets"][:-1]
+            rows = rows[first]
+            extra = {name: [values[int(i)] for i in first] for name, values in extra.items()}
+        made = SampleBlock(rows, extra, {})
+        for spec in self.plan.specs:
+            pieces = [(t.coefficient, *parts[t.bound.text]) for t in spec.terms]
+            values = pieces[0][1] if not spec.is_sum else sum(c * v for c, v, _ in pieces)
+            masks = [u for _, _, u in pieces if u is not None]
+            made.values[spec.text] = np.asarray(values)
+            made.used[spec.text] = np.logical_and.reduce(masks) if masks else None
+        return made
+
+
+def new_state(job: Job, plan: Plan) -> State:
+    """The memory a loss needs under its reduction."""
+    reduction = job.bound.loss.reduction
+    if isinstance(reduction, Whole):
+        return KeptState(plan.settings.max_memory)
+    if isinstance(reduction, Largest):
+        return MaxState()
+    if job.reduction == "pooled" and isinstance(reduction, Pooled):
+        return TermState(reduction.moments)
+    return TermState(nonneg=isinstance(reduction, Mean) and job.bound.loss.range.low >= 0.0)
+
+
+def run(
+    plan: Plan, dataset: Any, *, progress: Progress | None = None, sample: Sampler | None = None
+) -> Outcome:
+    """Read the data set once. With `sample`, hand over each row's values instead of folding.
+
+    Raises DataError when no row is left to judge, and whatever reading or checking refuses.
+    """
+    check_arithmetic()
+    workers: list[Worker] = []
+
+    def worker() -> Worker:
+        workers.append(Worker(plan, sample is not None))
+        return workers[-1]
+
+    counter = _Counter(dataset, progress)
+    if plan.grouped:
+        _run_grouped(plan, dataset, worker(), counter, sample)
+    else:
+        _run_threads(plan, dataset, worker, counter, sample)
+    dataset.finish()
+    first, rest = workers[0], workers[1:]
+    first.reader.merge_flags([w.reader for w in rest])
+    for other in rest:
+        first.reader.tally.add(other.reader.tally)
+        for name, state in first.states.items():
+            state.merge(other.states[name])
+    tally = first.reader.tally
+    if tally.read == 0:
+        raise DataError("there are no rows", path=dataset.sources[0].path if dataset.sources else None)
+    if tally.used == 0:
+        raise DataError(
+            f"no row is left of {tally.read} (filtered {tally.filtered}, skipped {tally.skipped})",
+            hint="there is nothing to judge",
+        )
+    return Outcome(first.states, tally, counter.rows_of, _notes(workers))
+
+
+def _notes(workers: Sequence[Worker]) -> dict[str, int]:
+    notes: dict[str, int] = {}
+    for each in workers:
+        for feed, loader in each.reader.loaders.items():
+            if loader.unnormalised:
+                name = ",".join(feed.columns)
+                notes[name] = notes.get(name, 0) + loader.unnormalised
+    return notes
+
+
+class _Counter:
+    """Rows per file and progress, kept by the thread that consumes results in order."""
+
+    def __init__(self, dataset: Any, progress: Progress | None) -> None:
+        self.rows_of = {source.path: 0 for source in dataset.sources}
+        self.progress = progress
+
+    def done(self, piece: Any) -> None:
+        self.rows_of[piece.path] += piece.rows
+        if self.progress is not None:
+            self.progress(piece.rows, piece.nbytes)
+
+
+def _run_grouped(plan: Plan, dataset: Any, worker: Worker, counter: _Counter, sample: Sampler | None) -> None:
+    def blocks() -> Iterator[Block]:
+        for piece in dataset.pieces(plan.wanted):
+            yield from worker.blocks(piece)
+            counter.done(piece)
+
+    for block in whole_groups(blocks(), plan.group_feed):
+        made = worker.block(block)
+        if made is not None and sample is not None:
+            sample(made)
+
+
+def _run_threads(
+    plan: Plan, dataset: Any, worker: Callable[[], Worker], counter: _Counter, sample: Sampler | None
+) -> None:
+    free: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+
+    def task(piece: Any) -> list[SampleBlock]:
+        mine = free.get()
+        try:
+            return mine.piece(piece)
+        finally:
+            free.put(mine)
+
+    pieces = dataset.pieces(plan.wanted)
+    head = list(islice(pieces, 2))
+    threads = 1 if len(head) < 2 else plan.settings.threads
+    for _ in range(threads):
+        free.put(worker())
+    for piece, samples in ordered(chain(head, pieces), task, threads):
+        if sample is not None:
+            for block in samples:
+                sample(block)
+        counter.done(piece)
+
+
+def ordered(items: Iterable[Any], task: Callable[[Any], T], threads: int) -> Iterator[tuple[Any, T]]:
+    """task(item) on `threads` threads, results in the order of the items.
+
+    At most one item more than there are threads is under way, so memory stays flat; the first error in
+    item order is the one raised, whichever thread failed first.
+    """
+    if threads <= 1:
+        for item in items:
+            yield item, task(item)
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    source = iter(items)
+    pool = ThreadPoolExecutor(threads)
+    waiting = [(item, pool.submit(task, item)) for item in islice(source, threads + 1)]
+    try:
+        while waiting:
+            item, future = waiting.pop(0)
+            result = future.result()
+            following = next(source, None)
+            if following is not None:
+                waiting.append((following, pool.submit(task, following)))
+            yield item, result
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

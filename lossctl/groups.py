@@ -1,0 +1,111 @@
+"""`--by` columns: rows to group codes, the same code for the same key on every thread."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from lossctl.errors import BadRow
+
+Codes = NDArray[np.int64]
+
+__all__ = ["GroupTable", "Keys", "dictionary_codes"]
+
+
+class Keys:
+    """Values to consecutive integers, in order of first sight; safe to share between threads."""
+
+    def __init__(self) -> None:
+        self.codes: dict[Any, int] = {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def of(self, values: Sequence[Any]) -> Codes:
+        codes = self.codes
+        with self._lock:
+            return np.array([codes.setdefault(v, len(codes)) for v in values], dtype=np.int64)
+
+    def names(self) -> list[Any]:
+        return list(self.codes)
+
+
+def dictionary_codes(column: pa.Array) -> tuple[Codes, list[str], int | None]:
+    """Local codes per row, their texts, and the first null row if there is one.
+
+    Numbers group by their text, so that CSV and Parquet give the same groups.
+    """
+    if not pa.types.is_dictionary(column.type):
+        if not pa.types.is_string(column.type):
+            column = column.cast(pa.string())
+        column = column.dictionary_encode()
+    indices = column.indices
+    null = None
+    if indices.null_count:
+        valid = np.frombuffer(indices.is_valid().cast(pa.uint8()).buffers()[1], np.uint8)[: len(indices)]
+        null = int(np.argmin(valid))
+        indices = indices.fill_null(0)
+    local = np.from_dlpack(indices).astype(np.int64)
+    words = column.dictionary
+    if not pa.types.is_string(words.type):
+        words = words.cast(pa.string())
+    return local, [str(word) for word in words.to_pylist()], null
+
+
+class GroupTable:
+    """Codes of the combined keys of several columns."""
+
+    def __init__(self, columns: Sequence[str], missing: str = "error") -> None:
+        self.columns = list(columns)
+        self.missing = missing
+        self._each = [Keys() for _ in columns]
+        self._pairs = [Keys() for _ in columns[1:]]
+
+    def __len__(self) -> int:
+        return len(self._pairs[-1] if self._pairs else self._each[0])
+
+    def codes(self, batch: pa.RecordBatch, path: str, first_row: int) -> Codes:
+        """One code per row; raises BadRow at a null key."""
+        combined: Codes | None = None
+        for position, name in enumerate(self.columns):
+            local, words, null = dictionary_codes(batch.column(name))
+            if null is not None:
+                raise BadRow(
+                    "the group is missing", path=path, row=first_row + null, column=name,
+                    hint="fill it in, or drop those rows with --where",
+                )  # fmt: skip
+            mine = self._each[position].of(words)[local]
+            combined = mine if combined is None else self._pair(position - 1, combined, mine)
+        assert combined is not None
+        return combined
+
+    def _pair(self, position: int, first: Codes, second: Codes) -> Codes:
+        packed, inverse = np.unique((first << 32) | second, return_inverse=True)
+        return self._pairs[position].of(packed.tolist())[inverse]
+
+    def keys(self) -> list[dict[str, str]]:
+        """The key of every code, by column name."""
+        values: list[tuple[str, ...]] = [(name,) for name in self._each[0].names()]
+        for each, pairs in zip(self._each[1:], self._pairs, strict=True):
+            names = each.names()
+            values = [(*values[p >> 32], names[p & 0xFFFFFFFF]) for p in pairs.names()]
+        return [dict(zip(self.columns, key, strict=True)) for key in values]
+
+
+def sort_key(group: dict[str, str]) -> tuple[tuple[int, float, str], ...]:
+    """Groups in natural order: numbers by value, then texts."""
+    return tuple(_natural(value) for value in group.values())
+
+
+def _natural(text: str) -> tuple[int, float, str]:
+    try:
+        number = float(text)
+    except ValueError:
+        return (1, 0.0, text)
+    return (0, number, text) if number == number else (1, 0.0, text)

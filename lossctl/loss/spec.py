@@ -1,0 +1,198 @@
+"""Spec strings: `huber:delta=1.5`, `mae,rmse`, `0.5*mse+0.1*kl`, the same in shell, files, JSON and Python."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lossctl.errors import BadSpec, UsageError
+from lossctl.loss.declare import Input, Loss
+from lossctl.loss.params import number_text, quoted, value_text
+from lossctl.loss.registry import get
+
+__all__ = ["Bound", "Spec", "Term", "bind", "parse"]
+
+_COEFFICIENT = re.compile(r"^\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*\*\s*")
+_EXPONENT = re.compile(r"[0-9.][eE]$")
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A loss with every parameter decided; `columns` are inputs bound inside the spec."""
+
+    loss: Loss
+    params: Mapping[str, Any]
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def inputs(self) -> Mapping[str, Input]:
+        return self.loss.open_inputs(self.params) if self.loss.open_inputs else self.loss.inputs
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        return tuple(self.inputs) if self.loss.open_inputs else self.loss.arguments
+
+    @property
+    def text(self) -> str:
+        """The canonical spec: the loss's name and what differs from its defaults, in declared order."""
+        parts = [self.loss.name]
+        for name, column in self.columns.items():
+            listed = [quoted(c) for c in column]
+            parts.append(f"{name}={listed[0] if len(listed) == 1 else '[' + ','.join(listed) + ']'}")
+        for name, param in self.loss.params.items():
+            if self.params[name] != param.default:
+                parts.append(f"{param.kebab}={value_text(self.params[name])}")
+        return ":".join(parts)
+
+    def signature(self, reduction: str, version: str) -> str:
+        """How exactly the number came about: every parameter, default or not."""
+        params = [f"{p.kebab}={value_text(self.params[n])}" for n, p in self.loss.params.items()]
+        return "|".join([self.loss.name, *params, reduction, "exact", f"lossctl {version}"])
+
+
+@dataclass(frozen=True)
+class Term:
+    coefficient: float
+    bound: Bound
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One result column: a loss, or a weighted sum of several."""
+
+    terms: tuple[Term, ...]
+
+    @property
+    def is_sum(self) -> bool:
+        return len(self.terms) > 1 or self.terms[0].coefficient != 1.0
+
+    @property
+    def text(self) -> str:
+        """Canonical text; parsing it gives the same spec."""
+        return "+".join(
+            (f"{number_text(t.coefficient)}*" if t.coefficient != 1.0 else "") + t.bound.text
+            for t in self.terms
+        )
+
+
+def bind(loss: Loss, given: Mapping[str, Any], like: str | None = None) -> dict[str, Any]:
+    """All parameters of the loss: explicit ones win over the library's, those over the defaults.
+
+    Raises UsageError naming the libraries that have the loss when `like` does not.
+    """
+    conventions: Mapping[str, Any] = {}
+    if like is not None:
+        known = [entry for entry in loss.likes if entry.exists]
+        match = [entry for entry in known if entry.library == like.lower()]
+        if not match:
+            names = ", ".join(dict.fromkeys(entry.library for entry in known)) or "no other library"
+            raise UsageError(
+                f"--like {like}: {loss.name} cannot follow that library",
+                hint=f"it can follow: {names}; see: lossctl explain {loss.name}",
+            )
+        conventions = match[0].params
+    explicit = {key.replace("-", "_"): value for key, value in given.items()}
+    return loss.resolve({**conventions, **explicit})
+
+
+def parse(text: str, *, like: str | None = None, given: Mapping[str, Any] | None = None) -> list[Spec]:
+    """Specs in `text`, separated by commas. `given` are parameters for a single plain loss.
+
+    Raises BadSpec, UnknownName or BadValue.
+    """
+    specs = [_sum(part, offset, text, like, given or {}) for offset, part in _split(text, ",")]
+    if not specs:
+        raise BadSpec(text, "it is empty", hint="name a loss, such as mae; see: lossctl list")
+    seen: set[str] = set()
+    for spec in specs:
+        if spec.text in seen:
+            raise BadSpec(text, f"'{spec.text}' stands in it twice", hint="name each loss once")
+        seen.add(spec.text)
+    return specs
+
+
+def _sum(part: str, offset: int, whole: str, like: str | None, given: Mapping[str, Any]) -> Spec:
+    terms = []
+    for at, piece in _split(part, "+"):
+        found = _COEFFICIENT.match(piece)
+        body = piece[found.end() :] if found else piece
+        start = offset + at + (found.end() if found else 0)
+        terms.append(Term(float(found.group(1)) if found else 1.0, _bound(body, start, whole, like, given)))
+    return Spec(tuple(terms))
+
+
+def _bound(body: str, at: int, whole: str, like: str | None, given: Mapping[str, Any]) -> Bound:
+    pieces = list(_split(body, ":"))
+    name = pieces[0][1].strip()
+    if not re.fullmatch(r"[A-Za-z][\w-]*", name):
+        raise BadSpec(whole, "a loss name is expected here", at=at, hint="specs look like huber:delta=1.5")
+    loss = get(name)
+    params: dict[str, Any] = {}
+    columns: dict[str, tuple[str, ...]] = {}
+    for offset, piece in pieces[1:]:
+        key, equals, value = piece.partition("=")
+        key = key.strip()
+        if not equals or not key:
+            raise BadSpec(whole, f"'{piece}' is not name=value", at=at + offset)
+        snake = key.replace("-", "_")
+        if snake in params or snake in columns:
+            raise BadSpec(whole, f"'{key}' is set twice", at=at + offset)
+        if snake in loss.inputs and snake not in loss.params:
+            columns[snake] = tuple(_names(value))
+        else:
+            params[snake] = _unquoted(value)
+    return Bound(loss, bind(loss, {**params, **given}, like), columns)
+
+
+def _names(value: str) -> Iterator[str]:
+    body = value.strip()
+    if body.startswith("[") and body.endswith("]"):
+        for _, part in _split(body[1:-1], ","):
+            yield _unquoted(part)
+    else:
+        yield _unquoted(body)
+
+
+def _unquoted(value: str) -> str:
+    body = value.strip()
+    if len(body) >= 2 and body[0] == body[-1] == '"':
+        return re.sub(r"\\(.)", r"\1", body[1:-1])
+    return body
+
+
+def _split(text: str, mark: str) -> Iterator[tuple[int, str]]:
+    """Pieces between `mark`s that stand outside brackets and double quotes, with their offsets."""
+    depth, start, quote, at = 0, 0, False, 0
+    while at < len(text):
+        char = text[at]
+        if quote:
+            at += char == "\\"
+            quote = char != '"'
+        elif char == '"':
+            quote = True
+        elif char in "[]":
+            depth += 1 if char == "[" else -1
+            if depth < 0 or depth > 8:
+                raise BadSpec(text, "brackets do not match", at=at)
+        elif char == mark and not depth and not (mark == "+" and _is_sign(text, at)):
+            yield start, _filled(text, start, at)
+            start = at + 1
+        at += 1
+    if quote or depth:
+        raise BadSpec(text, "a quote or bracket is not closed", at=start)
+    if text.strip():
+        yield start, _filled(text, start, len(text))
+
+
+def _is_sign(text: str, at: int) -> bool:
+    """Whether a plus belongs to a number (1e+5, =+2) rather than joining two losses."""
+    return bool(_EXPONENT.search(text[:at])) or text[:at].rstrip().endswith(("=", "+")) or not text[:at].strip()
+
+
+def _filled(text: str, start: int, end: int) -> str:
+    piece = text[start:end]
+    if not piece.strip():
+        raise BadSpec(text, "something is missing here", at=start)
+    return piece

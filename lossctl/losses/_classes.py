@@ -1,0 +1,161 @@
+"""What the losses of classes share: their parameters, and stable log-probabilities of every input form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lossctl.domain import NONNEG, UNIT, Interval
+from lossctl.loss import Array, BadValue, Codes, Param
+from lossctl.numeric import row_sum
+
+HALF = Interval(0.0, 0.5, open_high=True)
+BOUNDLESS = Interval(0.0, np.inf)  # a certain and wrong prediction costs infinitely much
+
+FromLogits = Annotated[bool, Param("pred holds logits, not probabilities")]
+FromLogProbs = Annotated[bool, Param("pred holds log-probabilities")]
+Eps = Annotated[float, Param("clip probabilities into [eps, 1 − eps] (vectors: [eps, 1])", HALF)]
+Normalize = Annotated[bool, Param("divide each row of probabilities by its sum")]
+IgnoreIndex = Annotated[int | None, Param("labels of this value are left out")]
+Classes = Annotated[tuple[str, ...] | None, Param("class names in column order, for text labels")]
+Smoothing = Annotated[float, Param("share of each target spread over the classes", UNIT)]
+ClassWeights = Annotated[tuple[float, ...] | None, Param("one weight per class", NONNEG)]
+SoftNorm = Annotated[
+    Literal["weights", "rows"],
+    Param("what soft targets with class weights are divided by: their classes' weights, or the rows"),
+]
+Gamma = Annotated[float, Param("how strongly easy rows are played down", NONNEG)]
+
+
+class ScoreForm(NamedTuple):
+    """What class scores are, and how probabilities are bounded."""
+
+    from_logits: bool = False
+    from_log_probs: bool = False
+    eps: float = 0.0
+    normalize: bool = False
+
+    @classmethod
+    def of(cls, params: Mapping[str, Any]) -> ScoreForm:
+        return cls(**{name: params[name] for name in cls._fields if name in params})
+
+    def checked(self) -> ScoreForm:
+        if self.from_logits and self.from_log_probs:
+            raise BadValue("from-log-probs", "true", "true or from-logits, not both")
+        return self
+
+
+def logistic(z: Array) -> Array:
+    """1 / (1 + e^−z) to full relative accuracy in both tails."""
+    tail = np.exp(-np.abs(z))
+    return np.where(z >= 0.0, 1.0, tail) / (1.0 + tail)
+
+
+def pick(values: Array, label: Codes) -> Array:
+    """values[i, label[i]]."""
+    found: Array = np.take_along_axis(values, label[:, None], axis=1)[:, 0]
+    return found
+
+
+def put(values: Array, label: Codes, new: Array) -> None:
+    """values[i, label[i]] = new[i]."""
+    np.put_along_axis(values, label[:, None], new[:, None], axis=1)
+
+
+class Softmax(NamedTuple):
+    """Logits taken apart: the greatest one is 0 in `shifted`, 0 in `others` = e^shifted and not in `rest`.
+
+    The normaliser is 1 + rest: log1p(rest) keeps what a sure prediction costs, which log(Σ) − max loses.
+    """
+
+    top: Codes
+    shifted: Array
+    others: Array
+    rest: Array
+
+    def probabilities(self) -> Array:
+        p = self.others / (1.0 + self.rest)[:, None]
+        put(p, self.top, 1.0 / (1.0 + self.rest))
+        return p
+
+
+def softmax_parts(z: Array) -> Softmax:
+    top = np.argmax(z, axis=1)
+    shifted = z - pick(z, top)[:, None]
+    others = np.exp(shifted)
+    put(others, top, np.zeros(len(z)))
+    return Softmax(top, shifted, others, row_sum(others))
+
+
+def shares(pred: Array, form: ScoreForm) -> Array:
+    """Probabilities of all classes, normalised but not clipped."""
+    if form.from_logits:
+        return softmax_parts(pred).probabilities()
+    if form.from_log_probs:
+        return np.exp(pred)
+    return pred / row_sum(pred)[:, None] if form.normalize else pred
+
+
+def log_probs(pred: Array, form: ScoreForm) -> Array:
+    """Log-probabilities of all classes, shape (n, k)."""
+    if form.from_logits:
+        parts = softmax_parts(pred)
+        return parts.shifted - np.log1p(parts.rest)[:, None]
+    if form.from_log_probs:
+        return pred
+    p = shares(pred, form)
+    return np.log(np.clip(p, form.eps, 1.0) if form.eps else p)
+
+
+def log_prob_of(label: Codes, pred: Array, form: ScoreForm) -> Array:
+    """Log-probability of one class per row: only that class's logarithm is taken."""
+    if form.from_logits:
+        parts = softmax_parts(pred)
+        return pick(parts.shifted, label) - np.log1p(parts.rest)
+    picked = pick(pred, label)
+    if form.from_log_probs:
+        return picked
+    if form.normalize:
+        picked = picked / row_sum(pred)
+    return np.log(np.clip(picked, form.eps, 1.0) if form.eps else picked)
+
+
+def through(slope: Array, pred: Array, form: ScoreForm) -> Array:
+    """d/d pred of a loss of which `slope` is d/d log p_k, class by class."""
+    if form.from_log_probs:
+        return slope
+    p = shares(pred, form)
+    if form.from_logits:
+        return slope - p * row_sum(slope)[:, None]
+    steep = np.where((slope == 0.0) | (p < form.eps), 0.0, slope / p)
+    if form.normalize:
+        steep = (steep - row_sum(steep * p)[:, None]) / row_sum(pred)[:, None]
+    return steep
+
+
+def kept(target: Codes, ignore_index: int | None) -> tuple[Codes, NDArray[np.bool_] | None]:
+    """Labels that are safe to index with, and which of them count (None: all)."""
+    if ignore_index is None:
+        return target, None
+    used = target != ignore_index
+    return np.where(used, target, 0), used
+
+
+def per_class(weights: tuple[float, ...] | None, classes: int) -> Array | None:
+    if weights is None:
+        return None
+    if len(weights) != classes:
+        raise BadValue("class-weights", list(weights), f"{classes} weights, one per class")
+    return np.array(weights)
+
+
+def target_shares(target: NDArray[Any], width: int, smoothing: float) -> Array:
+    """The target as one share per class, smoothed."""
+    if target.ndim == 2:
+        return target * (1.0 - smoothing) + smoothing / width if smoothing else target
+    share = np.full((len(target), width), smoothing / width)
+    put(share, target, np.full(len(target), smoothing / width + (1.0 - smoothing)))
+    return share
