@@ -128,7 +128,7 @@ class GroupedSums:
     def _deposit(
         self, x: Floats, codes: Ints, rest: Floats, work: Workspace, level: int, raised: int
     ) -> None:
-        """Add each row's multiple of the level's unit to the limb; `rest`, which may be `x`, is what is left."""
+        """Add each row's multiple of the level's unit to the limb, the remainder to `rest`, which may be `x`."""
         n = x.shape[0]
         high, payload = work.floats[1][:n], work.floats[2][:n].view(np.int64)
         sigma, pattern = sigma_of(_STEP * level - 1074)
@@ -203,6 +203,7 @@ class GroupedSums:
         ]
 
 
+# 8.4 ns/row (triples 20) while factors lie within 2^±150; beyond, by exponents, 67 (triples 215).
 def add_product(acc: ExactSum, x: Floats, y: Floats, work: Workspace) -> None:
     """Add Σ xᵢyᵢ to `acc`, each product the real one, not a rounded one; shapes (n,) and (n,).
 

@@ -130,7 +130,7 @@ def _step(what: str, of: Any, args: list[Any], inputs: dict[str, Any]) -> Any:
         column, wanted = inputs[of[0]], of[1]
         coded = isinstance(column, Coded)
         found = [text in wanted for text in (column.categories if coded else column.tolist())]
-        return np.array([*found, False])[np.maximum(column.codes, -1) if coded else slice(-1)]
+        return np.array([*found, False])[np.maximum(column.codes.astype(int), -1) if coded else slice(-1)]
     return inputs[of] if what == "column" else np.float64(of)
 
 

@@ -6,6 +6,7 @@ import ast
 import importlib.util
 import math
 import time
+import tracemalloc
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -58,6 +59,10 @@ ATTACKS = [
     "abs(x=a)",
     "abs(*a)",
     "abs(**a)",
+    "abs(a, **b)",
+    "where(a == 'x', 1, 0)",
+    "where(a in ('x',), 1, b)",
+    "1or a",
     "a if b else 1",
     "a; b",
     "a\nb",
@@ -331,6 +336,9 @@ def refuse_anywhere(self: Any, problem: str, at: object, hint: str = "") -> None
         ("a < b < 2", 4, "a < b and b < c"),
         ("~a > 1", 1, "bind tighter"),
         ("a = 1", 2, "=="),
+        ("2a > 1", 0, "decimal"),
+        ("a > 1or b > 1", 4, "decimal"),
+        ("`abs`(a) > 1", 0, "only a function's name"),
         ("a.b > 1", 1, "backticks"),
         ("min > 1", 0, "`min`"),
         ("(a > 1) * b > 0", 1, "where("),
@@ -374,6 +382,8 @@ def test_limits_are_exact() -> None:
         ("a - b - 1", lambda: A - B - 1),
         ("a / b / 2", lambda: A / B / 2),
         ("2 ** 3 ** 2 + a", lambda: 512 + A),
+        ("a ** 3", lambda: A**3),
+        ("b ** (1 + 1) + a ** 2", lambda: B * B + A * A),
         ("a // 2 % 3", lambda: A // 2 % 3),
         ("2 ** -a", lambda: 2.0**-A),
         ("+a - -b", lambda: A + B),
@@ -464,6 +474,33 @@ def test_missing_values_fail_all_but_unequal() -> None:
         "isnan(a)": 1,
     }.items():
         assert compile_truth(text).run(values, 1).tolist() == [bool(kept)], text
+
+
+def test_codes_may_be_unsigned_and_any_negative_one_is_missing() -> None:
+    program = compile_truth("r in ('y', 'z')")
+    for codes, kept in (
+        (np.array([1, 0], dtype=np.uint8), [True, False]),
+        (np.array([-2, 1]), [False, True]),
+    ):
+        assert program.run({"r": Coded(codes, ["x", "y"])}, 2).tolist() == kept
+
+
+def test_a_stride_changes_no_bit() -> None:
+    table = np.random.default_rng(5).normal(size=(4001, 3)) * 20
+    for name in ("exp", "log1p", "tanh", "sin", "sinh", "log10"):
+        program = compile_number(f"{name}(a) + 2 ** a")
+        strided = program.run({"a": table[:, 1]}, 4001)
+        assert strided.tobytes() == program.run({"a": table[:, 1].copy()}, 4001).tobytes(), name
+
+
+def test_spent_buffers_are_written_over() -> None:
+    column = np.ones(100_000)
+    program = compile_number("abs(-(a + 1) * 2 - a) ** 1.5 / 3")
+    tracemalloc.start()
+    program.run({"a": column}, column.size)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.1 * column.nbytes
 
 
 def test_an_integer_or_strided_column_is_computed_in_float64() -> None:

@@ -24,7 +24,7 @@ class Form:
 
     kind: what a value means; shape: values per row; domain: where the values must lie; width: exact
     length of a vector; sums_to_one: rows should, and a warning counts those that do not. when: name of
-    the boolean parameter under which this form replaces the unconditional ones. For labels, of: the
+    the boolean parameter under which this form replaces the unconditional ones, or `parameter=choice`. For labels, of: the
     input whose width is the number of classes; ignore: the parameter holding a label outside them that
     is legal; names: the parameter holding class names for text labels.
     """
@@ -38,6 +38,11 @@ class Form:
     of: str | None = None
     ignore: str | None = None
     names: str | None = None
+
+    def active(self, params: Mapping[str, Any]) -> bool:
+        """Whether the parameters fulfil this form's `when`."""
+        name, _, choice = (self.when or "").partition("=")
+        return params.get(name) == choice if choice else bool(params.get(name))
 
     def __str__(self) -> str:
         size = {"scalar": "", "vector": " vector", "sequence": " sequence", "matrix": " matrix"}[self.shape]

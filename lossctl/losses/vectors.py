@@ -43,12 +43,12 @@ def cosine(first: Array, second: Array, eps: float) -> tuple[Array, Array]:
 def cosine_slope(fixed: Array, moved: Array, eps: float) -> Array:
     """d cosine / d moved; 0 for a zero row without eps."""
     (a, reach_a), (b, reach_b) = unit_rows(fixed), unit_rows(moved)
-    if eps:
-        a = a * np.minimum(reach_a / eps, 1.0)[:, None]
-    away = cosine(a, b, 0.0)[1] if not eps else 1.0 - row_sum(a * b)
-    slope = (a - b) + away[:, None] * b
+    away = cosine(a, b, 0.0)[1]
     short = reach_b <= eps
-    return np.where(short[:, None], a, slope) / np.where(short, eps or np.inf, reach_b)[:, None]
+    slope = np.where(short[:, None], a, (a - b) + away[:, None] * b)
+    reach = np.where(short, eps or np.inf, reach_b)
+    scale = np.minimum(reach_a / eps, 1.0) / reach if eps else 1.0 / reach
+    return slope * scale[:, None]
 
 
 @loss(

@@ -1,4 +1,4 @@
-"""What every format shares: columns, sources, pieces of rows, and the boundary where reader failures become refusals."""
+"""What every format shares: columns, sources, pieces of rows, and where a reader's failures become refusals."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -16,7 +16,9 @@ from lossctl.errors import BadRow, DataError, LossctlError, ResourceError, RowsD
 
 BATCH_BYTES = 2 << 20  # decoded bytes of one batch: fits the second-level cache with room for the kernel
 BATCH_ROWS = 1 << 17
-_OURS = frozenset({errno.EACCES, errno.EPERM, errno.EIO, errno.ENOMEM, errno.ENOSPC, errno.EMFILE, errno.ENFILE})
+_OURS = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EIO, errno.ENOMEM, errno.ENOSPC, errno.EMFILE, errno.ENFILE}
+)
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,7 @@ class Identity:
 
     @classmethod
     def of(cls, state: os.stat_result) -> Identity:
-        return cls(
-            state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, stat.S_ISREG(state.st_mode)
-        )
+        return cls(state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, stat.S_ISREG(state.st_mode))
 
 
 @dataclass
@@ -55,6 +55,22 @@ class Source:
     nbytes: int
     partition: Mapping[str, str | None]
     identity: Identity | None = None
+    tally: Tally = field(default_factory=lambda: Tally())
+
+    def open(self) -> None:
+        """Read the header or footer."""
+        raise NotImplementedError
+
+    def has(self, name: str) -> bool:
+        """Whether a column, a path into a struct, or a key of the path has this name."""
+        place = self.plan({name: None})
+        return name in place.places or name in self.partition
+
+    def keys(self, wanted: Iterable[str], places: Mapping[str, tuple[int, ...]]) -> dict[str, str | None]:
+        """Values from the path for names that are no column of the file."""
+        return {
+            name: self.partition[name] for name in wanted if name not in places and name in self.partition
+        }
 
     def cut(self, plan: Plan, start: int) -> Iterator[Piece]:
         raise NotImplementedError
@@ -184,9 +200,7 @@ def _line(error: BaseException) -> str:
 
 
 def duplicated(name: str, path: str) -> DataError:
-    return BadRow(
-        "several columns have this name", path=path, column=name, hint="rename one of them"
-    )
+    return BadRow("several columns have this name", path=path, column=name, hint="rename one of them")
 
 
 def kind(type_: pa.DataType | None) -> str:

@@ -1,18 +1,17 @@
-"""CSV: blocks of whole rows parsed on worker threads, strictly, with every value in the type that was asked for."""
+"""CSV: blocks of whole rows parsed on worker threads, strictly, in the types that were asked for."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from itertools import islice
+from dataclasses import dataclass
+from itertools import chain, islice
 
 import pyarrow as pa
-from pyarrow import csv as arrow_csv
 
 from lossctl.errors import BadValue, DataError, ResourceError, visible
-from lossctl.sources.base import Column, Identity, Piece, Plan, Source, Tally, duplicated, refusing
-from lossctl.sources.cutter import BLOCK, UTF8_BOM, Block, Cutter
+from lossctl.sources.base import Column, Identity, Piece, Plan, Source, duplicated, refusing
+from lossctl.sources.cutter import BLOCK, Block, Cutter
 from lossctl.sources.feed import Feed, PlainFeed, unpack
 from lossctl.sources.strict import Strict
 from lossctl.sources.tokens import fields, records
@@ -28,7 +27,9 @@ def one_byte(delimiter: str | None, path: str) -> bytes:
     named = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " "}
     text = named.get(delimiter, delimiter)
     if len(text) != 1 or not text.isascii() or text in '"\r\n\0':
-        raise BadValue("--delimiter", delimiter, "one ASCII character such as , ; | or tab, and no quote or line end")
+        raise BadValue(
+            "--delimiter", delimiter, "one ASCII character such as , ; | or tab, and no quote or line end"
+        )
     return text.encode()
 
 
@@ -40,11 +41,8 @@ class CsvSource(Source):
     packed: str | None = None
     block: int = BLOCK
     stream: Feed | None = None
-    tally: Tally = field(default_factory=Tally)
     _descriptor: int = -1
-    _ready: Cutter | None = None
-    _peeked: Block | None = None
-    _spent: bool = False
+    _started: Iterator[Block] | None = None
 
     def open(self) -> None:
         """Read the header, and with it the columns; a stream keeps its place."""
@@ -54,19 +52,27 @@ class CsvSource(Source):
         if self.stream is None:
             self.close()
         else:
-            self._ready = cutter
+            self._started = self._blocks(cutter)
 
     def _cutter(self, block: int) -> Cutter:
-        if self.stream is not None:
-            if self._spent:
-                raise ResourceError(
-                    "a stream can be read only once", path=self.path, hint="save it to a file first"
-                )
-            self._spent = True
-            feed = self.stream
-        else:
-            feed = self._plain()
+        feed = self.stream or self._plain()
         return Cutter(unpack(feed, self.packed, self.path), self.path, self.delimiter, block)
+
+    def _blocks(self, cutter: Cutter) -> Iterator[Block]:
+        return cutter.blocks(single=len(self.columns) == 1)
+
+    def _again(self, block: int) -> Iterator[Block]:
+        """The blocks from the first row on: anew from a file, once from a stream."""
+        if self.stream is None:
+            cutter = self._cutter(block)
+            cutter.header()
+            return self._blocks(cutter)
+        if self._started is None:
+            raise ResourceError(
+                "a stream can be read only once", path=self.path, hint="save it to a file first"
+            )
+        blocks, self._started = self._started, None
+        return blocks
 
     def _plain(self) -> Feed:
         self.close()
@@ -85,13 +91,18 @@ class CsvSource(Source):
         try:
             names = [name.decode() for name in header]
         except UnicodeDecodeError as error:
-            raise DataError("the header is not UTF-8", path=self.path, line=1, hint="save the file as UTF-8") from error
+            raise DataError(
+                "the header is not UTF-8", path=self.path, line=1, hint="save the file as UTF-8"
+            ) from error
         if len(names) == 1:
             for mark, word in ((";", ";"), ("\t", "tab"), ("|", "|"), (",", ",")):
                 if mark in names[0] and header[0].count(mark.encode()):
                     hint = f"try --delimiter '{word}'"
                     raise DataError(
-                        f"the header is one column, '{visible(names[0], 60)}'", path=self.path, line=1, hint=hint
+                        f"the header is one column, '{visible(names[0], 60)}'",
+                        path=self.path,
+                        line=1,
+                        hint=hint,
                     )
         return names
 
@@ -103,22 +114,16 @@ class CsvSource(Source):
                 raise duplicated(name, self.path)
             if name in names:
                 places[name] = (names.index(name),)
-        return Plan(wanted, places, {n: self.partition[n] for n in wanted if n not in places})
+        return Plan(wanted, places, self.keys(wanted, places))
 
     def cut(self, plan: Plan, start: int) -> Iterator[Piece]:
-        cutter = self._ready
-        self._ready = None
-        with refusing(self.path):
-            if cutter is None:
-                cutter = self._cutter(self.block)
-                cutter.header()
         parser = Strict(self.path, self.delimiter, len(self.columns), plan)
-        blocks = cutter.blocks(single=len(self.columns) == 1)
+        with refusing(self.path):
+            blocks = self._again(self.block)
         total = 0
         while True:
             with refusing(self.path):
-                block = self._peeked or next(blocks, None)
-                self._peeked = None
+                block = next(blocks, None)
             if block is None:
                 break
             total = block.first_row + block.rows
@@ -130,13 +135,13 @@ class CsvSource(Source):
         self.close()
 
     def peek(self, plan: Plan, rows: int) -> dict[str, list[object]]:
+        with refusing(self.path):
+            blocks = self._again(min(self.block, _PEEK_BLOCK))
+            block = next(blocks, None)
         if self.stream is None:
-            cutter = self._cutter(min(self.block, _PEEK_BLOCK))
-            cutter.header()
-            block = next(cutter.blocks(single=len(self.columns) == 1), None)
             self.close()
-        else:
-            block = self._first_of_stream()
+        elif block is not None:
+            self._started = chain([block], blocks)
         found: dict[str, list[object]] = {name: [] for name in plan.wanted}
         if block is None:
             return found
@@ -145,12 +150,6 @@ class CsvSource(Source):
             for name in plan.wanted:
                 found[name].append(_shown(plan, name, values))
         return found
-
-    def _first_of_stream(self) -> Block | None:
-        if self._peeked is None and self._ready is not None:
-            self._held = self._ready.blocks(single=len(self.columns) == 1)
-            self._peeked = next(self._held, None)
-        return self._peeked
 
 
 def _shown(plan: Plan, name: str, values: list[bytes]) -> str | None:
@@ -170,6 +169,3 @@ class CsvPiece(Piece):
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         yield self.parser.parse(self.block)
-
-
-_ = (arrow_csv, UTF8_BOM)

@@ -1,8 +1,8 @@
 """CSV bytes -> blocks of whole rows, each with its exact number of rows before anything is parsed.
 
-Without a quote in a block every line end ends a row: counting them takes 0.1 ns a byte. With quotes, a line end counts
-when the quotes before it are even in number, provided each quote opens a field, closes one or is doubled; that is checked
-too, and where it does not hold the block goes through the exact grammar of `tokens`.
+Without a quote in a block every line end ends a row: counting them takes 0.1 ns a byte. With quotes, a line
+end counts when the quotes before it are even in number, provided each quote opens a field, closes one or is
+doubled; that is checked too, and where it does not hold the block goes through the exact grammar of `tokens`.
 """
 
 from __future__ import annotations
@@ -94,15 +94,20 @@ class Cutter:
         if b"\0" in text:
             raise DataError("NUL byte in the header", path=self._path, line=1, hint="is it UTF-16 or binary?")
         if not text.strip():
-            what = "the file is empty: no header and no rows" if not body.strip() else "the first line is blank"
+            what = (
+                "the file is empty: no header and no rows" if not body.strip() else "the first line is blank"
+            )
             raise DataError(what, path=self._path)
         if text.startswith(b"#"):
             raise DataError(
-                "the first line is a '#' comment", path=self._path, line=1, hint="the first line must name the columns"
+                "the first line is a '#' comment",
+                path=self._path,
+                line=1,
+                hint="the first line must name the columns",
             )
 
     def blocks(self, *, single: bool) -> Iterator[Block]:
-        """All rows after the header. `single`: a file of one column, where a blank line is a row without a value."""
+        """All rows after the header. `single`: one column, where a blank line is a row without a value."""
         size, final = self._block, False
         while not final:
             before = len(self._tail)
@@ -137,18 +142,22 @@ class Cutter:
         plain = b'"' not in data and b"\r" not in data
         cut = _plain(data) if plain else self._marked(data, final)
         if final and cut.size < len(data):
-            return self._last(data, cut)
+            return self._last(data, cut, single)
         return cut if single else _without_blank_end(data, cut)
 
-    def _last(self, data: bytes, cut: _Cut) -> _Cut:
-        """The bytes after the last line end are a row too."""
+    def _last(self, data: bytes, cut: _Cut, single: bool) -> _Cut:
+        """The bytes after the last line end are a row too; after a stray quote they may be several."""
         rest = data[cut.size :]
-        if b'"' in rest:
-            try:
-                list(records(rest, self._delimiter, final=True))
-            except Malformed as fault:
-                raise self._refusal(fault.problem, data, cut.size + fault.at) from fault
-        return _Cut(len(data), cut.rows + 1, cut.lines + 1 + line_breaks(rest, len(rest)))
+        if b'"' not in rest:
+            return _Cut(len(data), cut.rows + 1, cut.lines + 1)
+        try:
+            found = list(records(rest, self._delimiter, final=True))
+        except Malformed as fault:
+            raise self._refusal(fault.problem, data, cut.size + fault.at) from fault
+        ended = found[-1].after > found[-1].end
+        lines = cut.lines + line_breaks(rest, len(rest)) + (not ended)
+        whole = _Cut(len(data), cut.rows + len(found), lines)
+        return _without_blank_end(data, whole) if ended and not single else whole
 
     def _marked(self, data: bytes, final: bool) -> _Cut:
         text = np.frombuffer(data, np.uint8)

@@ -1,9 +1,9 @@
 """Bytes in order: a plain file, a pipe, or either through gzip, zstd or bzip2, never all at once.
 
 `Feed.more(tail, size)` gives the bytes left over from the last block followed by about `size` new
-ones; at the end it gives the tail alone. A plain file is read again from the tail's first byte, so no byte is
-copied twice; anything else is joined. Plain reads rather than a memory map: a file that shrinks while it is mapped
-kills the process, a read just comes back short and is refused as "changed while being read".
+ones; at the end it gives the tail alone. A plain file is read again from the tail's first byte, so no block
+is copied; anything else is joined. Plain reads rather than a memory map: a file that shrinks while it is
+mapped kills the process, while a read comes back short and is refused.
 """
 
 from __future__ import annotations
@@ -137,7 +137,9 @@ class _Members:
 
     def _end(self) -> bytes:
         if self._first or not self._fresh:
-            raise DataError(f"the {self._name} data ends too early", path=self._path, hint="copy the file again")
+            raise DataError(
+                f"the {self._name} data ends too early", path=self._path, hint="copy the file again"
+            )
         self._over = True
         return b""
 

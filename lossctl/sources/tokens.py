@@ -1,7 +1,8 @@
 """The exact CSV grammar, one record at a time: the slow road, for rows no vector operation can judge.
 
-A field is quoted or bare. A quote opens a quoted field only as its first byte; elsewhere in a bare field it is an
-ordinary character, as every common reader has it. After the closing quote only a delimiter or the end of the line may follow.
+A field is quoted or bare. A quote opens a quoted field only as its first byte; elsewhere in a bare field it
+is an ordinary character, as every common reader has it. After the closing quote only a delimiter or the end
+of the line may follow.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ UNCLOSED = "a quote is opened here but never closed"
 TRAILING = "text follows a closing quote"
 
 
-class Malformed(Exception):  # noqa: N818
+class Malformed(Exception):
     """The record at `start` breaks the quoting rules."""
 
     def __init__(self, start: int, at: int, problem: str) -> None:

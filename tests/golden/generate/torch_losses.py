@@ -189,14 +189,14 @@ def margins(g: Golden) -> None:
         rows(g, f"hinge-embedding:margin={m}", f"F.hinge_embedding_loss(margin={m})",
              lambda target, pred, reduction, v=m: F.hinge_embedding_loss(pred, target, v, reduction=reduction),
              target=d.SIGNS, pred=[0.25, 0.75, 2.0, 0.125, 0.0, 3.0])
-    for m in (0.0, 0.5):
+    for m in (0.0, 0.3):  # no row is at a kink
         rows(g, f"margin-ranking:margin={m}", f"F.margin_ranking_loss(margin={m})",
              lambda first, second, target, reduction, v=m:
              F.margin_ranking_loss(first, second, target, v, reduction=reduction), wrt="first,second",
              first=d.Y, second=d.P, target=d.SIGNS)
         rows(g, f"cosine-embedding:margin={m}", f"F.cosine_embedding_loss(margin={m})",
              lambda first, second, target, reduction, v=m:
-             F.cosine_embedding_loss(first, second, target, v, reduction=reduction), wrt="first,second",
+             F.cosine_embedding_loss(first, second, target, v, reduction=reduction), wrt="first,second", atol=1e-10,
              first=d.A, second=d.B, target=d.PAIR_SIGN)
     rows(g, "bpr", "-F.logsigmoid(positive - negative)", lambda positive, negative, reduction:
          -F.logsigmoid(positive - negative), wrt="positive,negative", only=("none", "grad"), positive=d.LOGIT_TAIL,

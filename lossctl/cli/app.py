@@ -1,0 +1,52 @@
+"""The root command; every subcommand loads when it is called."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+COMMANDS = {
+    "compute": ("lossctl.cli.compute", "Evaluate losses over files of predictions."),
+    "list": ("lossctl.cli.catalogue", "The catalogue of losses."),
+    "explain": ("lossctl.cli.catalogue", "Everything about one loss."),
+}
+
+
+class LazyGroup(TyperGroup):
+    """Subcommands by name; only the one that runs is imported."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, name: str) -> Any:
+        if name not in COMMANDS:
+            return None
+        self.commands[name] = import_module(COMMANDS[name][0]).command(name)
+        return self.commands[name]
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from lossctl.errors import UnknownName
+
+            raise UnknownName("command", args[0], COMMANDS, see=None)
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(cls=LazyGroup, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)
+
+
+@app.callback(epilog="lossctl compute huber --delta 1.5 preds.parquet")
+def root() -> None:
+    """How wrong are these predictions? Any loss over CSV or Parquet files, exact and streaming."""
+
+
+def make() -> Any:
+    """The Typer command object of the whole program."""
+    return typer.main.get_command(app)

@@ -1,0 +1,68 @@
+"""`--reduction none`: every row's value, streamed in input order to stdout or to files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+
+from lossctl.cli.progress import progress
+from lossctl.errors import UsageError
+from lossctl.evaluate import SampleBlock
+from lossctl.evaluate import run as evaluate
+from lossctl.render.output import Stdout, atomic
+from lossctl.render.samples import SampleColumn, open_writer
+from lossctl.result import RowCount, check_counts
+
+
+def run_samples(plan: Any, dataset: Any, targets: Sequence[Any], values: Mapping[str, Any]) -> None:
+    """Stream the rows; with output files, stdout stays silent unless a format was asked for."""
+    if values["by"]:
+        raise UsageError("--by groups an aggregate, --reduction none gives none", hint="use --id to carry the column")
+    units = {job.bound.loss.unit for job in plan.jobs}
+    if len(units) > 1:
+        raise UsageError("losses per row and losses per group cannot share one per-sample output")
+    names = ["row", *values["ids"], *(s.text for s in plan.specs)] if values["ids"] else ["row", *(s.text for s in plan.specs)]
+    kinds = ["int", *("text" for _ in values["ids"] or ()), *("number" for _ in plan.specs)]
+    columns = [SampleColumn(name, kind) for name, kind in zip(names, kinds, strict=True)]
+    with ExitStack() as stack:
+        sinks: list[Any] = [(t.format, stack.enter_context(atomic(t.path))) for t in targets]
+        if not targets or values["format_"] != "table":
+            sinks.append((values["format_"], Stdout()))
+        writers = [open_writer(kind, sink, columns) for kind, sink in sinks]
+
+        def sample(block: SampleBlock) -> None:
+            made, masks = _columns(block)
+            for writer in writers:
+                writer.write(made, masks)
+
+        with progress(values["progress"], dataset.nbytes, dataset.promised_rows) as tick:
+            outcome = evaluate(plan, dataset, progress=tick, sample=sample)
+        tally = outcome.tally
+        check_counts(RowCount(tally.read, tally.used, tally.filtered, tally.skipped), dataset.promised_rows)
+        for writer in writers:
+            writer.close()
+        for _, sink in sinks:
+            sink.flush()
+
+
+def _columns(block: SampleBlock) -> tuple[dict[str, Any], dict[str, Any]]:
+    made: dict[str, Any] = {"row": block.rows}
+    masks: dict[str, Any] = {}
+    for name, column in block.extra.items():
+        made[name] = [None if v is None else str(v) for v in _texts(column)]
+    for name, values in block.values.items():
+        made[name] = values
+        used = block.used[name]
+        if used is not None:
+            masks[name] = ~np.asarray(used)
+    return made, masks
+
+
+def _texts(column: Any) -> list[Any]:
+    if isinstance(column, list):
+        return [v.as_py() for v in column]
+    values: list[Any] = column.to_pylist()
+    return values

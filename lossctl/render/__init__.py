@@ -1,0 +1,48 @@
+"""Result -> table, JSON, Markdown, CSV ...: one file per output, and no output depends on the terminal but the table."""
+
+from __future__ import annotations
+
+from lossctl.errors import BadValue, UnknownName
+from lossctl.render.delimited import render_delimited, render_value
+from lossctl.render.markdown import render_markdown
+from lossctl.render.structured import error_json, render_json, render_jsonl
+from lossctl.render.table import render_table
+from lossctl.result import Result
+
+__all__ = ["DIGITS", "FORMATS", "error_json", "render"]
+
+FORMATS = ("table", "json", "jsonl", "csv", "tsv", "markdown", "value")
+DIGITS = 6
+_MOST_DIGITS = 17
+
+
+def render(
+    result: Result,
+    format: str,  # noqa: A002 -- the word of the command line
+    *,
+    digits: int | None = None,
+    color: bool = False,
+    width: int | None = None,
+    verbose: bool = False,
+) -> str:
+    """`result` as text ending in a newline.
+
+    digits: significant digits of tables; every other format gives all that are needed to read the number back.
+    color, width, verbose: for tables; without a width nothing is ever cropped or wrapped.
+    """
+    if format not in FORMATS:
+        raise UnknownName("format", format, FORMATS)
+    if digits is not None and not 1 <= digits <= _MOST_DIGITS:
+        raise BadValue("digits", digits, f"a whole number from 1 to {_MOST_DIGITS}")
+    shown = digits or DIGITS
+    if format == "table":
+        return render_table(result, digits=shown, color=color, width=width, verbose=verbose)
+    if format == "markdown":
+        return render_markdown(result, digits=shown, verbose=verbose)
+    if format == "json":
+        return render_json(result)
+    if format == "jsonl":
+        return render_jsonl(result)
+    if format == "value":
+        return render_value(result)
+    return render_delimited(result, "," if format == "csv" else "\t")

@@ -1,0 +1,236 @@
+"""Files and streams as one data set: one schema, pieces in order, rows accounted for."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from types import TracebackType
+
+import pyarrow as pa
+
+from lossctl.errors import BadValue, DataError, MissingColumn, ResourceError, RowsDisagree
+from lossctl.sources.base import Column, Identity, Piece, Plan, Source, kind, refusing, same_kind
+from lossctl.sources.csv import CsvSource, one_byte
+from lossctl.sources.cutter import BLOCK
+from lossctl.sources.feed import MAGIC, Feed, Readable, packing
+from lossctl.sources.parquet import ParquetSource, encrypted
+from lossctl.sources.paths import STDIN, Found, find
+
+FORMATS = ("parquet", "csv")
+HIVE = pa.dictionary(pa.int32(), pa.string())
+_FOREIGN = (
+    (b"PK\x03\x04", "a zip archive or spreadsheet"),
+    (b"ARROW1", "an Arrow IPC (Feather) file"),
+    (b"FEA1", "a Feather file"),
+    (b"ORC", "an ORC file"),
+    (b"\x93NUMPY", "a NumPy array"),
+    (b"\x89HDF", "an HDF5 file"),
+    (b"Obj\x01", "an Avro file"),
+    (b"SQLite format", "an SQLite database"),
+    (b"\xfd7zXZ\x00", "xz-compressed data"),
+    (b"\x80\x04\x95", "a Python pickle"),
+    (b"\x80\x05\x95", "a Python pickle"),
+    (b"{", "JSON"),
+    (b"[", "JSON"),
+)
+
+
+class Dataset:
+    """Sources in order, seen as one table."""
+
+    def __init__(self, sources: list[Source]) -> None:
+        self.sources = sources
+        self.columns = _common(sources)
+        rows = [source.rows for source in sources]
+        self.promised_rows = None if None in rows else sum(row or 0 for row in rows)
+        self.nbytes = sum(source.nbytes for source in sources)
+
+    def __enter__(self) -> Dataset:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        for source in self.sources:
+            source.close()
+
+    def pieces(self, wanted: Mapping[str, pa.DataType | None]) -> Iterator[Piece]:
+        """The rows in order, cut as they are asked for; any thread may take the next piece."""
+        plans = [_planned(source, wanted) for source in self.sources]
+        for name in wanted:
+            same_kind(
+                name, self.sources, [_kind(s, p, name) for s, p in zip(self.sources, plans, strict=True)]
+            )
+        for source in self.sources:
+            source.tally.rows = 0
+        return _Shared(self._cut(plans))
+
+    def _cut(self, plans: list[Plan]) -> Iterator[Piece]:
+        start = 0
+        for source, plan in zip(self.sources, plans, strict=True):
+            yield from source.cut(plan, start)
+            start += source.rows or 0
+
+    def peek(self, names: Sequence[str], rows: int = 1000) -> dict[str, list[object]]:
+        """First values of some columns, from the first source; CSV gives text, None for an empty cell."""
+        source = self.sources[0]
+        return source.peek(_planned(source, dict.fromkeys(names)), rows)
+
+    def finish(self) -> None:
+        """After the last piece: no file changed, and every row that was promised came."""
+        for source in self.sources:
+            if source.rows is not None and source.tally.rows != source.rows:
+                raise RowsDisagree(source.path, source.rows, source.tally.rows)
+            if source.identity is None or not source.identity.regular or source.path == STDIN:
+                continue
+            try:
+                now = Identity.of(os.stat(source.path))
+            except OSError:
+                now = None
+            if now != source.identity:
+                raise ResourceError(
+                    "the file changed while it was read",
+                    path=source.path,
+                    hint="run again when it is complete",
+                )
+
+
+class _Shared:
+    """An iterator that several threads may advance."""
+
+    def __init__(self, pieces: Iterator[Piece]) -> None:
+        self._pieces = pieces
+        self._lock = threading.Lock()
+
+    def __iter__(self) -> _Shared:
+        return self
+
+    def __next__(self) -> Piece:
+        with self._lock:
+            return next(self._pieces)
+
+
+def open_dataset(
+    paths: Sequence[str],
+    *,
+    input_format: str | None = None,
+    delimiter: str | None = None,
+    threads: int = 2,
+    block_size: int = BLOCK,
+) -> Dataset:
+    """Find the files, look at their headers and footers, and read no row yet."""
+    if input_format is not None and input_format not in FORMATS:
+        raise BadValue("--input-format", input_format, " or ".join(FORMATS))
+    one_byte(delimiter, "")
+    sources: list[Source] = []
+    try:
+        for found in find(paths):
+            with refusing(found.path):
+                source = _source(found, input_format, delimiter, threads, block_size)
+                sources.append(source)
+                source.open()
+        return Dataset(sources)
+    except BaseException:
+        for source in sources:
+            source.close()
+        raise
+
+
+def _source(
+    found: Found, input_format: str | None, delimiter: str | None, threads: int, block: int
+) -> Source:
+    stream: Feed | None = None
+    if found.path == STDIN or (found.identity and not found.identity.regular):
+        raw = _raw(found.path)
+        head = Feed(raw).more(b"", MAGIC)
+        stream = Feed(raw, head)
+    else:
+        with open(found.path, "rb", buffering=0) as file:
+            head = file.read(MAGIC)
+    size = found.identity.size if found.identity and stream is None else 0
+    format_ = _format(head, found.path, input_format)
+    common = (found.path, format_, (), None, size, found.partition, found.identity)
+    if format_ == "csv":
+        delim = one_byte(delimiter, found.path)
+        return CsvSource(*common, delimiter=delim, packed=packing(head), block=block, stream=stream)
+    handle = _spool(stream) if stream else None
+    return ParquetSource(*common, handle=handle, spooled=handle is not None, threads=threads)
+
+
+def _format(head: bytes, path: str, asked: str | None) -> str:
+    if not head:
+        raise DataError("the file is empty: no header and no rows", path=path)
+    if head.startswith(b"PARE"):
+        raise encrypted(path)
+    if head.startswith(b"PAR1"):
+        if asked == "csv":
+            raise DataError("asked to read CSV, but this is a Parquet file", path=path)
+        return "parquet"
+    named = path.lower().endswith((".parquet", ".parq", ".pq"))
+    if asked == "parquet" or (named and asked is None):
+        raise DataError(f"not a Parquet file: it looks like {_looks(head)}", path=path)
+    if asked is None:
+        for magic, what in _FOREIGN:
+            if head.startswith(magic):
+                raise DataError(f"neither CSV nor Parquet: it looks like {what}", path=path)
+    return "csv"
+
+
+def _looks(head: bytes) -> str:
+    for magic, what in _FOREIGN:
+        if head.startswith(magic):
+            return what
+    packed = packing(head)
+    if packed:
+        return f"{packed}-compressed data"
+    return "text, perhaps CSV" if all(byte >= 32 or byte in b"\t\r\n" for byte in head) else "binary data"
+
+
+def _raw(path: str) -> Readable:
+    if path != STDIN:
+        return open(path, "rb", buffering=0)
+    if sys.stdin is None or sys.stdin.closed:
+        raise ResourceError("standard input is closed", path=path)
+    return sys.stdin.buffer
+
+
+def _spool(stream: Feed) -> pa.NativeFile:
+    """A Parquet stream as a nameless temporary file: its footer comes last, so it must be held."""
+    with tempfile.NamedTemporaryFile(prefix="lossctl-") as file:
+        while block := stream.read(1 << 20):
+            file.write(block)
+        file.flush()
+        return pa.OSFile(file.name, "rb")
+
+
+def _planned(source: Source, wanted: Mapping[str, pa.DataType | None]) -> Plan:
+    for name in wanted:
+        if not source.has(name):
+            names = [column.name for column in source.columns]
+            raise MissingColumn("this run", name, [*names, *source.partition], path=source.path)
+    return source.plan(wanted)
+
+
+def _kind(source: Source, plan: Plan, name: str) -> str:
+    asked = plan.wanted[name]
+    if name in plan.constants:
+        return "text"
+    if isinstance(source, ParquetSource):
+        return kind(source.type_of(plan.places[name]))
+    return kind(asked)
+
+
+def _common(sources: Sequence[Source]) -> tuple[Column, ...]:
+    """Columns every source has, as the first one orders them, then the keys of the path."""
+    first, *rest = sources
+    names = [{column.name for column in source.columns} | set(source.partition) for source in rest]
+    shared = [c for c in first.columns if all(c.name in known for known in names)]
+    have = {column.name for column in first.columns}
+    keys = [key for key in first.partition if key not in have and all(key in known for known in names)]
+    return (*shared, *(Column(key, HIVE) for key in keys))

@@ -1,0 +1,233 @@
+"""One block of CSV text -> one record batch; anything doubtful is found again, exactly, and refused by row.
+
+Arrow parses and converts. What it would let pass shows in its result: a blank line among several columns as
+nulls, an overflow as an infinity, an integer that a double cannot hold as a magnitude of 2^53 or more. Only
+then is the text looked at.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyarrow import csv as arrow_csv
+
+from lossctl.errors import BadRow, DataError, RowsDisagree, visible
+from lossctl.sources.base import Plan
+from lossctl.sources.cutter import UTF8_BOM, Block
+from lossctl.sources.tokens import Malformed, fields, line_breaks, records
+
+_NUMBER = re.compile(
+    rb"[ \t]*[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|inf(?:inity)?|nan(?:\(\w*\))?)[ \t]*", re.I
+)
+_INTEGER = re.compile(rb"[ \t]*[+-]?\d+[ \t]*")
+_INFINITE = re.compile(rb"[ \t]*[+-]?inf(?:inity)?[ \t]*", re.I)
+_BLANK_LINE = re.compile(rb"(?:\A|\n|\r(?!\n))[\r\n]")
+_EXACT = 2.0**53
+_NOTHING = frozenset(
+    {
+        b"na",
+        b"n/a",
+        b"#n/a",
+        b"<na>",
+        b"null",
+        b"none",
+        b"nil",
+        b"-",
+        b"--",
+        b"?",
+        b".",
+        b"missing",
+        b"undefined",
+    }
+)
+_REMEDIES = (
+    (re.compile(rb"\s*"), "leave the cell empty where there is no value"),
+    (re.compile(rb"true|false|yes|no|t|f", re.I), "write 1 and 0"),
+    (
+        re.compile(rb"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d*)?|[+-]?\d*,\d+(?:e[+-]?\d+)?", re.I),
+        "write a decimal point and no thousands mark",
+    ),
+    (re.compile(rb"[+-]?\d[\d_]*_[\d_.e+-]*", re.I), "write it without underscores"),
+    (re.compile(rb"[+-]?0[xob][0-9a-f_.p+-]+", re.I), "write it in decimal"),
+    (re.compile(rb".*[%$]|[%$].*|.*[^\x00-\x7f].*", re.S), "write the plain number"),
+)
+
+
+class Strict:
+    """Parses the blocks of one file; safe to share between threads."""
+
+    def __init__(self, path: str, delimiter: bytes, width: int, plan: Plan) -> None:
+        self._path, self._delimiter, self._width, self._plan = path, delimiter, width, plan
+        self._types = {plan.places[name][0]: plan.wanted[name] or pa.string() for name in plan.places}
+
+    def parse(self, block: Block) -> pa.RecordBatch:
+        nul = block.data.find(b"\0", 0, block.size)
+        if nul >= 0:
+            raise self._at_line("NUL byte", block, nul, "is it UTF-16 or binary?")
+        try:
+            arrays = self._columns(block, self._types or {0: pa.binary()})
+        except pa.ArrowException as error:
+            self._diagnose(block)
+            raise DataError(
+                f"cannot be read: {visible(' '.join(str(error).split()))}", path=self._path
+            ) from error
+        rows = len(next(iter(arrays.values())))
+        doubtful = all(array.null_count for array in arrays.values()) and self._width > 1
+        if rows != block.rows or (doubtful and _BLANK_LINE.search(block.data, 0, block.size)):
+            self._diagnose(block)
+            if rows != block.rows:
+                raise RowsDisagree(self._path, block.rows, rows)
+        for at, type_ in self._types.items():
+            if pa.types.is_floating(type_):
+                self._magnitudes(block, at, arrays[at])
+        found = {name: arrays[place[0]] for name, place in self._plan.places.items()}
+        return self._plan.deliver(found, rows)
+
+    def _columns(self, block: Block, types: dict[int, pa.DataType]) -> dict[int, pa.Array]:
+        text = pa.py_buffer(block.data).slice(0, block.size)
+        if block.data.startswith(UTF8_BOM):  # Arrow drops one from the start of what it is given
+            text = pa.py_buffer(UTF8_BOM + block.data[: block.size])
+        table = arrow_csv.read_csv(
+            pa.BufferReader(text),
+            read_options=arrow_csv.ReadOptions(
+                use_threads=False,
+                block_size=text.size + 1,
+                column_names=[str(at) for at in range(self._width)],
+            ),
+            parse_options=arrow_csv.ParseOptions(
+                delimiter=self._delimiter.decode(),
+                quote_char='"' if b'"' in block.data else False,
+                newlines_in_values=block.multiline,
+                ignore_empty_lines=False,
+            ),
+            convert_options=arrow_csv.ConvertOptions(
+                column_types={str(at): type_ for at, type_ in types.items()},
+                include_columns=[str(at) for at in types],
+                null_values=[""],
+                strings_can_be_null=True,
+            ),
+        )
+        return {at: _whole(table.column(i)) for i, at in enumerate(types)}
+
+    def _magnitudes(self, block: Block, at: int, array: pa.Array) -> None:
+        """Refuse text that became an infinity or another integer by conversion."""
+        values = _doubles(array)
+        if values.size == 0 or (values.max() < _EXACT and values.min() > -_EXACT):
+            return
+        large = np.flatnonzero(np.abs(values) >= _EXACT)
+        if large.size == 0:
+            return
+        texts = self._columns(block, {at: pa.binary()})[at]
+        for row in large.tolist():
+            text = texts[row].as_py()
+            if text is not None:
+                self._exactly(block, at, row, text, float(values[row]))
+
+    def _exactly(self, block: Block, at: int, row: int, text: bytes, value: float) -> None:
+        if np.isinf(value):
+            if not _INFINITE.fullmatch(text):
+                raise self._at_row("overflows a double", block, row, at, text, "the largest is 1.8e308")
+        elif _INTEGER.fullmatch(text) and _integer(text) != int(value):
+            raise self._at_row(
+                "an integer that a double cannot hold",
+                block,
+                row,
+                at,
+                text,
+                "write fewer digits, or it as text",
+            )
+
+    def _diagnose(self, block: Block) -> None:
+        """Raise for the first row that breaks a rule; return if every row keeps them all."""
+        row = 0
+        try:
+            for row, record in enumerate(records(block.data, self._delimiter, end=block.size, final=True)):
+                if record.start == record.end and self._width > 1:
+                    raise self._at_line("blank line", block, record.start, "remove it", row)
+                values = fields(block.data, record, self._delimiter)
+                if len(values) != self._width:
+                    raise self._at_line(
+                        f"{len(values)} field{'s'[: len(values) != 1]} where the header has {self._width}",
+                        block,
+                        record.start,
+                        "is it a delimiter inside a value? then quote the value"
+                        if len(values) > self._width
+                        else None,
+                        row,
+                    )
+                for at, type_ in self._types.items():
+                    self._value(block, row, at, type_, values[at])
+        except Malformed as fault:
+            raise self._at_line(
+                fault.problem, block, fault.at, 'a quote inside a value is written ""', row
+            ) from fault
+
+    def _value(self, block: Block, row: int, at: int, type_: pa.DataType, text: bytes) -> None:
+        if pa.types.is_floating(type_):
+            if text and not _NUMBER.fullmatch(text):
+                raise self._at_row("not a number", block, row, at, text, _remedy(text))
+            return
+        try:
+            text.decode()
+        except UnicodeDecodeError:
+            raise self._at_row("not UTF-8", block, row, at, text, "save the file as UTF-8") from None
+
+    def _at_line(
+        self, problem: str, block: Block, at: int, hint: str | None, row: int | None = None
+    ) -> DataError:
+        line = block.line + line_breaks(block.data, at)
+        return BadRow(
+            problem, path=self._path, line=line, row=None if row is None else block.first_row + row, hint=hint
+        )
+
+    def _at_row(self, problem: str, block: Block, row: int, at: int, text: bytes, hint: str) -> DataError:
+        for number, record in enumerate(records(block.data, self._delimiter, end=block.size, final=True)):
+            if number == row:
+                line = block.line + line_breaks(block.data, record.start)
+                break
+        column = next(name for name, place in self._plan.places.items() if place[0] == at)
+        shown = visible(text.decode("utf-8", "backslashreplace"), 60)
+        return BadRow(
+            f"'{shown}' is {problem}" if not problem.startswith("overflows") else f"'{shown}' {problem}",
+            path=self._path,
+            row=block.first_row + row,
+            line=line,
+            column=column,
+            hint=hint,
+        )
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def _doubles(array: pa.Array) -> NDArray[np.float64]:
+    """The numbers of a double column without copying; slots without a value hold whatever they hold."""
+    width = array.type.bit_width // 8
+    dtype = {8: np.float64, 4: np.float32, 2: np.float16}[width]
+    values = np.frombuffer(array.buffers()[1], dtype, len(array), array.offset * width)
+    return values.astype(np.float64, copy=False)
+
+
+def _integer(text: bytes) -> int:
+    """Any number of digits, past the interpreter's limit for one conversion too."""
+    digits = text.strip()
+    sign, digits = (-1 if digits[:1] == b"-" else 1), digits.lstrip(b"+-")
+    value = 0
+    for at in range(0, len(digits), 4000):
+        part = digits[at : at + 4000]
+        value = value * 10 ** len(part) + int(part)
+    return sign * value
+
+
+def _remedy(text: bytes) -> str:
+    bare = text.strip()
+    if bare.lower() in _NOTHING:
+        return "leave the cell empty where there is no value"
+    for pattern, remedy in _REMEDIES:
+        if pattern.fullmatch(bare):
+            return remedy
+    return "a number is needed here"
