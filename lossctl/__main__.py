@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
@@ -66,7 +67,10 @@ def _other(error: Exception, arguments: list[str], debug: bool) -> int:
         return 2
     if debug:
         raise error
-    _say(f"error: a bug in lossctl: {type(error).__name__}: {' '.join(str(error).split())}; run again with --debug and report it")
+    _say(
+        f"error: a bug in lossctl: {type(error).__name__}: {' '.join(str(error).split())}; "
+        "run again with --debug and report it"
+    )
     return BUG
 
 
@@ -87,11 +91,9 @@ def _wants_json(arguments: list[str]) -> bool:
 
 
 def _say(text: str) -> None:
-    try:
+    with suppress(OSError, ValueError, AttributeError):
         sys.stderr.write(text + "\n")
         sys.stderr.flush()
-    except (OSError, ValueError, AttributeError):
-        pass
 
 
 def _terminated(number: int, frame: FrameType | None) -> None:

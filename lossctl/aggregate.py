@@ -12,13 +12,13 @@ from lossctl.errors import DataError
 from lossctl.evaluate import Outcome
 from lossctl.exact import ExactSum, centred_second_moment, ratio
 from lossctl.groups import sort_key
-from lossctl.loss.kinds import Largest, Pooled, Whole
+from lossctl.loss.kinds import Pooled, Whole
 from lossctl.loss.spec import Spec
 from lossctl.plan import Plan
 from lossctl.result import InputFile, Part, Result, RowCount, Score, check_counts
 from lossctl.state import KeptState, MaxState, State, TermState
 
-__all__ = ["value_of", "to_result"]
+__all__ = ["to_result", "value_of"]
 
 
 def value_of(job: Job, state: State, code: int | None) -> float:
@@ -66,12 +66,20 @@ def _score(job: Job, spec: str, state: State, code: int | None, group: dict[str,
     empty = rows == 0 or weight.value() == 0.0
     repeat = state.repeat
     return Score(
-        spec=spec, loss=job.bound.loss.name, params=job.bound.params, reduction=job.reduction,
-        value=float("nan") if empty else value_of(job, state, code), rows=rows // repeat,
-        weight=weight.value() / repeat, signature=job.signature, group=group,
-        ignored=state.ignored.total(code) // repeat, nonfinite={} if empty else _nonfinite(state, code),
-        direction=job.bound.loss.direction, empty=empty,
-    )  # fmt: skip
+        spec=spec,
+        loss=job.bound.loss.name,
+        params=job.bound.params,
+        reduction=job.reduction,
+        value=float("nan") if empty else value_of(job, state, code),
+        rows=rows // repeat,
+        weight=weight.value() / repeat,
+        signature=job.signature,
+        group=group,
+        ignored=state.ignored.total(code) // repeat,
+        nonfinite={} if empty else _nonfinite(state, code),
+        direction=job.bound.loss.direction,
+        empty=empty,
+    )
 
 
 def _kept_weight(state: State, code: int | None) -> ExactSum:
@@ -96,17 +104,26 @@ def _nonfinite(state: State, code: int | None) -> dict[str, int]:
 def _combined(spec: Spec, scores: list[Score]) -> Score:
     """A weighted sum of losses: its value and each part's."""
     parts = tuple(
-        Part(score.spec, term.coefficient, score.value) for term, score in zip(spec.terms, scores, strict=True)
+        Part(score.spec, term.coefficient, score.value)
+        for term, score in zip(spec.terms, scores, strict=True)
     )
     first = scores[0]
     return Score(
-        spec=spec.text, loss="+".join(s.loss for s in scores), params={},
+        spec=spec.text,
+        loss="+".join(s.loss for s in scores),
+        params={},
         reduction="+".join(dict.fromkeys(s.reduction for s in scores)),
         value=sum(part.coefficient * part.value for part in parts),
-        rows=first.rows, weight=first.weight, group=first.group,
-        signature="+".join(f"{t.coefficient!r}*{s.signature}" for t, s in zip(spec.terms, scores, strict=True)),
-        ignored=max(s.ignored for s in scores), parts=parts, empty=any(s.empty for s in scores),
-    )  # fmt: skip
+        rows=first.rows,
+        weight=first.weight,
+        group=first.group,
+        signature="+".join(
+            f"{t.coefficient!r}*{s.signature}" for t, s in zip(spec.terms, scores, strict=True)
+        ),
+        ignored=max(s.ignored for s in scores),
+        parts=parts,
+        empty=any(s.empty for s in scores),
+    )
 
 
 def to_result(plan: Plan, outcome: Outcome, dataset: Any) -> Result:

@@ -38,7 +38,9 @@ def compute(
     from lossctl.loss.spec import parse
     from lossctl.sources.memory import MemoryDataset
 
-    roles = {name: value for name, value in {"target": target, "pred": pred, **inputs}.items() if value is not None}
+    roles = {
+        name: value for name, value in {"target": target, "pred": pred, **inputs}.items() if value is not None
+    }
     specs = parse(spec, like=like)
     if data is not None:
         table, columns = table_of(data), roles
@@ -50,7 +52,9 @@ def compute(
         columns = {name: name for name in roles}
         names = {"weight": None if weight is None else "weight", "by": list(by_columns)}
     keys = [names["by"]] if isinstance(names["by"], str) else list(names["by"] or ())
-    return _run(MemoryDataset(table), specs, columns, names["weight"], keys, reduction, elements, nan, 2, None)
+    return _run(
+        MemoryDataset(table), specs, columns, names["weight"], keys, reduction, elements, nan, 2, None
+    )
 
 
 def evaluate(
@@ -82,9 +86,17 @@ def evaluate(
 
 
 def _run(
-    dataset: Any, specs: Any, columns: Mapping[str, Any], weight: str | None, by: Sequence[str],
-    reduction: str | None, elements: str, nan: str, threads: int, chunk_rows: int | None,
-) -> Result:  # fmt: skip
+    dataset: Any,
+    specs: Any,
+    columns: Mapping[str, Any],
+    weight: str | None,
+    by: Sequence[str],
+    reduction: str | None,
+    elements: str,
+    nan: str,
+    threads: int,
+    chunk_rows: int | None,
+) -> Result:
     from lossctl.aggregate import to_result
     from lossctl.evaluate import run
     from lossctl.plan import REDUCTIONS, Settings, make_plan
@@ -94,9 +106,15 @@ def _run(
     if reduction is not None and reduction not in REDUCTIONS[:-1]:
         raise UsageError(f"reduction={reduction!r} is not one of {', '.join(REDUCTIONS[:-1])}")
     settings = Settings(
-        columns=columns, weight=weight, by=by, reduction=reduction, elements=elements, missing=nan,
-        threads=threads, chunk_rows=chunk_rows,
-    )  # fmt: skip
+        columns=columns,
+        weight=weight,
+        by=by,
+        reduction=reduction,
+        elements=elements,
+        missing=nan,
+        threads=threads,
+        chunk_rows=chunk_rows,
+    )
     plan = make_plan(specs, settings, dataset)
     if dataset.promised_rows == 0:
         raise DataError("there are no rows")

@@ -69,10 +69,12 @@ class Job:
         return self.bound.loss.pointwise and any(f.form.shape == "vector" for f in self.feeds.values())
 
     def call(self, block: Block, shared: dict[Any, Any]) -> tuple[list[Any], Mask | None]:
-        """The kernel's terms as they come, and which rows it uses. `shared` holds arrays derived per block."""
+        """The kernel's terms as they come, and which rows it uses; `shared` holds what is derived per block."""
         arguments = [self._argument(name, block, shared) for name in self.bound.arguments]
         if self.bound.loss.open_inputs:
-            result = self.bound.loss.kernel(dict(zip(self.bound.arguments, arguments, strict=True)), **self.bound.params)
+            result = self.bound.loss.kernel(
+                dict(zip(self.bound.arguments, arguments, strict=True)), **self.bound.params
+            )
         else:
             result = self.bound.loss.kernel(*arguments, **self.bound.params)
         used = None
@@ -165,8 +167,8 @@ class Job:
             totals = [c * width if isinstance(c, float) else row_sum(c) for c in totals]
         value = np.asarray(reduction.value(*totals, **self.value_params), dtype=np.float64)
         if reduction.skips:
-            finite = np.logical_and.reduce([np.isfinite(t) for t in totals if not isinstance(t, float)])
-            kept = ~(np.isnan(value) & finite)
+            finite: Mask = np.isfinite(np.array([t for t in totals if not isinstance(t, float)])).all(axis=0)
+            kept: Mask = ~(np.isnan(value) & finite)
             used = kept if used is None else used & kept
         return Terms([value], used)
 

@@ -11,10 +11,18 @@ from numpy.typing import NDArray
 Mask = NDArray[np.bool_]
 
 _WIDTHS = {
-    pa.float64(): np.float64, pa.float32(): np.float32, pa.float16(): np.float16,
-    pa.int64(): np.int64, pa.int32(): np.int32, pa.int16(): np.int16, pa.int8(): np.int8,
-    pa.uint64(): np.uint64, pa.uint32(): np.uint32, pa.uint16(): np.uint16, pa.uint8(): np.uint8,
-}  # fmt: skip
+    pa.float64(): np.float64,
+    pa.float32(): np.float32,
+    pa.float16(): np.float16,
+    pa.int64(): np.int64,
+    pa.int32(): np.int32,
+    pa.int16(): np.int16,
+    pa.int8(): np.int8,
+    pa.uint64(): np.uint64,
+    pa.uint32(): np.uint32,
+    pa.uint16(): np.uint16,
+    pa.uint8(): np.uint8,
+}
 
 
 def holds(kind: pa.DataType) -> str:

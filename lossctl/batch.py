@@ -11,7 +11,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lossctl.columns import Feed
-from lossctl.decode import Fault, Loader, loader
+from lossctl.decode import Fault, Loader
+from lossctl.decode_lists import loader
 from lossctl.errors import BadRow
 from lossctl.groups import GroupTable, Keys
 from lossctl.loss.kinds import Ragged
@@ -62,7 +63,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a pass takes from each row, and what it does about missing values ('error', 'skip', 'propagate')."""
+    """What a pass takes from each row; `missing` is 'error', 'skip' or 'propagate'."""
 
     feeds: Sequence[Feed]
     weight: Feed | None
@@ -132,7 +133,9 @@ class Reader:
         if kept is None:
             return self._made(low, count, arrays, None, void)
         index = np.flatnonzero(kept)
-        self.tally.skipped += count - len(index) - (0 if wanted is None else count - int(np.count_nonzero(wanted)))
+        self.tally.skipped += (
+            count - len(index) - (0 if wanted is None else count - int(np.count_nonzero(wanted)))
+        )
         arrays = {feed: take_rows(values, index) for feed, values in arrays.items()}
         return self._made(low, len(index), arrays, index + low, None if void is None else void[index])
 

@@ -18,9 +18,19 @@ from lossctl.sources.base import Column
 COMMON = {
     "target": ("y_true", "target", "label", "labels", "y", "actual", "truth", "ground_truth"),
     "pred": (
-        "y_pred", "pred", "prediction", "yhat", "y_hat", "score", "prob", "proba", "p", "logit", "logits",
+        "y_pred",
+        "pred",
+        "prediction",
+        "yhat",
+        "y_hat",
+        "score",
+        "prob",
+        "proba",
+        "p",
+        "logit",
+        "logits",
     ),
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -53,24 +63,19 @@ class Schema:
 
     def type_of(self, name: str) -> pa.DataType | None:
         """Arrow type of a column or of a struct field by dotted path; None for CSV text."""
-        if name in self.types:
-            return self.types[name]
-        head, *rest = name.split(".")
-        kind = self.types.get(head)
-        for part in rest:
-            kind = kind.field(part).type
-        return kind
+        return self.types[name] if name in self.types else self._nested(name)
 
     def has(self, name: str) -> bool:
-        if name in self.types:
-            return True
+        return name in self.types or self._nested(name) is not None
+
+    def _nested(self, name: str) -> pa.DataType | None:
         head, *rest = name.split(".")
         kind = self.types.get(head)
         for part in rest:
             if kind is None or not pa.types.is_struct(kind) or kind.get_field_index(part) < 0:
-                return False
+                return None
             kind = kind.field(part).type
-        return bool(rest)
+        return kind if rest else None
 
     def expand(self, role: str, text: str | Sequence[str]) -> tuple[str, ...]:
         """Columns meant by a name, comma list or glob (in file order); MissingColumn otherwise."""
@@ -111,9 +116,7 @@ def is_list(kind: pa.DataType | None) -> bool:
         return False
     if isinstance(kind, pa.BaseExtensionType):
         kind = kind.storage_type
-    return bool(
-        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-    )
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
 def _matches(name: str, pattern: str) -> bool:
@@ -158,9 +161,15 @@ def _feed(
     return made
 
 
+def _holds(condition: str, params: Mapping[str, Any]) -> bool:
+    """Whether `flag` is set, or `parameter=choice` is the choice made."""
+    name, equals, choice = condition.partition("=")
+    return params.get(name) == choice if equals else bool(params.get(name))
+
+
 def choose_form(bound: Bound, item: Input, vector: bool, others: bool) -> Form:
     """The form that fits: conditional forms by their flag, vectors for lists, labels beside vectors."""
-    active = [f for f in item.forms if f.when and bound.params.get(f.when)]
+    active = [f for f in item.forms if f.when and _holds(f.when, bound.params)]
     forms = active or [f for f in item.forms if f.when is None]
     if vector:
         shaped = [f for f in forms if f.shape != "scalar"]

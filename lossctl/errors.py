@@ -142,9 +142,7 @@ class DataError(LossctlError):
         if column is not None:
             place.append(f"column '{visible(column)}'")
         prefix = ", ".join(place) + ": " if place else ""
-        super().__init__(
-            prefix + message, hint=hint, path=path, row=row, line=line, column=column, **facts
-        )
+        super().__init__(prefix + message, hint=hint, path=path, row=row, line=line, column=column, **facts)
 
 
 class MissingColumn(DataError):

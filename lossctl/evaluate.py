@@ -79,7 +79,10 @@ class Worker:
         if not block.rows:
             return None
         with np.errstate(all="ignore"):
-            return self._sample(block) if self.sampling else self._fold(block)
+            if self.sampling:
+                return self._sample(block)
+            self._fold(block)
+            return None
 
     def _fold(self, block: Block) -> None:
         shared: dict[Any, Any] = {}

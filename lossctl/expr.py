@@ -34,17 +34,39 @@ Kind: TypeAlias = Literal["number", "truth"]
 MAX_CHARACTERS, MAX_DEPTH, MAX_NODES = 500, 32, 100
 _PLAIN = "sqrt exp expm1 log log1p log2 log10 tanh sinh cosh sin cos sign floor ceil isnan isfinite"
 FUNCTIONS: Mapping[str, tuple[Any, ...]] = {  # what is applied after each argument
-    **{name: (getattr(np, name),) for name in _PLAIN.split()}, "abs": (np.absolute,), "round": (np.rint,),
-    "min": (None, np.minimum), "max": (None, np.maximum), "clip": (None, np.maximum, np.minimum),
-    "hypot": (None, np.hypot), "logaddexp": (None, np.logaddexp), "where": (None, None, np.where),
-}  # fmt: skip
+    **{name: (getattr(np, name),) for name in _PLAIN.split()},
+    "abs": (np.absolute,),
+    "round": (np.rint,),
+    "min": (None, np.minimum),
+    "max": (None, np.maximum),
+    "clip": (None, np.maximum, np.minimum),
+    "hypot": (None, np.hypot),
+    "logaddexp": (None, np.logaddexp),
+    "where": (None, None, np.where),
+}
 _OPERATORS: Mapping[type, np.ufunc] = {
-    ast.Add: np.add, ast.Sub: np.subtract, ast.Mult: np.multiply, ast.Div: np.true_divide, ast.Pow: np.power,
-    ast.FloorDiv: np.floor_divide, ast.Mod: np.remainder, ast.UAdd: np.positive, ast.USub: np.negative,
-    ast.And: np.logical_and, ast.Or: np.logical_or, ast.Not: np.logical_not, ast.Lt: np.less,
-    ast.BitAnd: np.logical_and, ast.BitOr: np.logical_or, ast.Invert: np.logical_not, ast.LtE: np.less_equal,
-    ast.Gt: np.greater, ast.GtE: np.greater_equal, ast.Eq: np.equal, ast.NotEq: np.not_equal,
-}  # fmt: skip
+    ast.Add: np.add,
+    ast.Sub: np.subtract,
+    ast.Mult: np.multiply,
+    ast.Div: np.true_divide,
+    ast.Pow: np.power,
+    ast.FloorDiv: np.floor_divide,
+    ast.Mod: np.remainder,
+    ast.UAdd: np.positive,
+    ast.USub: np.negative,
+    ast.And: np.logical_and,
+    ast.Or: np.logical_or,
+    ast.Not: np.logical_not,
+    ast.Lt: np.less,
+    ast.BitAnd: np.logical_and,
+    ast.BitOr: np.logical_or,
+    ast.Invert: np.logical_not,
+    ast.LtE: np.less_equal,
+    ast.Gt: np.greater,
+    ast.GtE: np.greater_equal,
+    ast.Eq: np.equal,
+    ast.NotEq: np.not_equal,
+}
 _LOGIC, _TIGHT = {np.logical_and, np.logical_or, np.logical_not}, {ast.BitAnd, ast.BitOr, ast.Invert}
 _TRUTHS = {u for u in (*_OPERATORS.values(), np.isnan, np.isfinite) if u(*[1.0] * u.nin).dtype == np.bool_}
 _RESERVED = "|".join(sorted({*keyword.kwlist} - {"and", "or", "not", "in"}))
@@ -63,12 +85,14 @@ _REMEDIES = {
     **dict.fromkeys("'\"`", "close the quote; text holds \\\\ for a backslash, no control characters"),
     **dict.fromkeys("&|", "write and, or; or one & or | between conditions in brackets"),
     ".": "there are no attributes; a column with a dot in its name goes in backticks",
-    "=": "equality is ==", "!": "write not, or != for different", "^": "a power is **",
-}  # fmt: skip
+    "=": "equality is ==",
+    "!": "write not, or != for different",
+    "^": "a power is **",
+}
 
 
 class Coded(NamedTuple):
-    """A text column as integer codes into its categories; a negative code is a missing value."""
+    """A text column as integer codes into its categories; code -1 is a missing value."""
 
     codes: NDArray[np.integer[Any]]
     categories: Sequence[str | None]
@@ -97,7 +121,7 @@ class Program:
                 raise BadSpec(self.text, problem, at=at, hint="quote text, which can only be compared")
 
     def run(self, values: Mapping[str, NDArray[Any] | Coded], rows: int) -> NDArray[Any]:
-        """`rows` float64 or bool, a new array; `values` are only read (contiguous: strides change bits)."""
+        """`rows` float64 or bool, a new array; `values` are only read (strides do not matter)."""
         texts = {name: isinstance(of, Coded) or of.dtype.kind not in "fiub" for name, of in values.items()}
         self.check({name: "text" if text else "number" for name, text in texts.items()})
         inputs: dict[str, Any] = {}
@@ -130,7 +154,10 @@ def _step(what: str, of: Any, args: list[Any], inputs: dict[str, Any]) -> Any:
         column, wanted = inputs[of[0]], of[1]
         coded = isinstance(column, Coded)
         found = [text in wanted for text in (column.categories if coded else column.tolist())]
-        return np.array([*found, False])[np.maximum(column.codes.astype(int), -1) if coded else slice(-1)]
+        codes = column.codes.astype(int) if coded else np.arange(len(found))
+        if codes.size and not -1 <= codes.min() <= codes.max() < len(found):
+            raise IndexError("a code lies outside the categories")
+        return np.array([*found, False]).take(codes)  # -1 takes the last
     return inputs[of] if what == "column" else np.float64(of)
 
 
@@ -184,13 +211,12 @@ class _Compiler:
             self.refuse(_WANTED[kind] + "is expected here", node, remedy or _GRAMMAR)
 
     def walk(self, node: Any) -> Kind:
-        """Emit the steps of `node` and say what it gives."""
         if type(node) in (ast.Compare, ast.Call):
             return self.compare(node) if type(node) is ast.Compare else self.call(node)
         if type(node) in (ast.BoolOp, ast.BinOp, ast.UnaryOp) and type(node.op) in _OPERATORS:
             return self.operate(node)
-        named = type(node) is ast.Name
-        self.code.append(("column", 0, self.column(node)) if named else ("number", 0, self.figure(node)))
+        what, of = ("column", self.column) if type(node) is ast.Name else ("number", self.figure)
+        self.code.append((what, 0, of(node)))
         return "number"
 
     def operate(self, node: Any) -> Kind:

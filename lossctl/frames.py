@@ -25,7 +25,9 @@ def table_of(data: Any) -> pa.Table:
         return pa.table(columns)
     if hasattr(data, "__arrow_c_stream__"):
         return pa.table(data)
-    raise UsageError(f"data is a {type(data).__name__}", hint="give a DataFrame, a pyarrow Table or a mapping of columns")
+    raise UsageError(
+        f"data is a {type(data).__name__}", hint="give a DataFrame, a pyarrow Table or a mapping of columns"
+    )
 
 
 def column_of(name: str, values: Any) -> pa.Array:
@@ -50,4 +52,6 @@ def column_of(name: str, values: Any) -> pa.Array:
         return pa.FixedSizeListArray.from_arrays(from_numpy(array.reshape(-1)), array.shape[1])
     if array.ndim == 3:
         return pa.array(array.tolist())
-    raise DataError(f"{name} has {array.ndim} dimensions", column=name, hint="one row per sample, at most two more")
+    raise DataError(
+        f"{name} has {array.ndim} dimensions", column=name, hint="one row per sample, at most two more"
+    )

@@ -77,9 +77,12 @@ class GroupTable:
             local, words, null = dictionary_codes(batch.column(name))
             if null is not None:
                 raise BadRow(
-                    "the group is missing", path=path, row=first_row + null, column=name,
+                    "the group is missing",
+                    path=path,
+                    row=first_row + null,
+                    column=name,
                     hint="fill it in, or drop those rows with --where",
-                )  # fmt: skip
+                )
             mine = self._each[position].of(words)[local]
             combined = mine if combined is None else self._pair(position - 1, combined, mine)
         assert combined is not None

@@ -27,30 +27,155 @@ def shared_parameters() -> list[Parameter]:
         return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=note)
 
     return [
-        option("weight", str | None, None, "--weight", metavar="COL", help="Sample weights.", autocompletion=column_names),
-        option("by", list[str] | None, None, "--by", metavar="COL", help="One row per group, plus the total; repeatable.", autocompletion=column_names),
-        option("ids", list[str] | None, None, "--id", metavar="COL", help="Column carried into per-sample output; repeatable.", autocompletion=column_names),
-        option("like", str | None, None, "--like", metavar="LIB", help="Follow that library's conventions (torch, keras, sklearn, ...)."),
-        option("reduction", str | None, None, "--reduction", metavar="KIND", help="mean, sum, mean-n, pooled, or none for per-sample values; the loss's own unless said."),
-        option("elements", str, "mean", "--elements", metavar="mean|sum", help="How a pointwise loss over a vector row becomes one value."),
-        option("nan", str, "error", "--nan", metavar="error|skip|propagate", help="What to do about nulls, NaN and infinities in used columns."),
-        option("width", int | None, None, "--width", min=1, metavar="N", help="Values per step of a flat matrix column."),
-        option("fail_above", float | None, None, "--fail-above", metavar="X", help="Exit 1 when a value is above X."),
-        option("fail_below", float | None, None, "--fail-below", metavar="X", help="Exit 1 when a value is below X."),
-        option("format_", str, "table", "-f", "--format", metavar="FORMAT", help="table, json, jsonl, csv, tsv, markdown or value."),
-        option("output", list[str] | None, None, "-o", "--output", metavar="[FORMAT:]PATH", help="Also write there, atomically, format by extension; repeatable."),
+        option(
+            "weight",
+            str | None,
+            None,
+            "--weight",
+            metavar="COL",
+            help="Sample weights.",
+            autocompletion=column_names,
+        ),
+        option(
+            "by",
+            list[str] | None,
+            None,
+            "--by",
+            metavar="COL",
+            help="One row per group, plus the total; repeatable.",
+            autocompletion=column_names,
+        ),
+        option(
+            "ids",
+            list[str] | None,
+            None,
+            "--id",
+            metavar="COL",
+            help="Column carried into per-sample output; repeatable.",
+            autocompletion=column_names,
+        ),
+        option(
+            "like",
+            str | None,
+            None,
+            "--like",
+            metavar="LIB",
+            help="Follow that library's conventions (torch, keras, sklearn, ...).",
+        ),
+        option(
+            "reduction",
+            str | None,
+            None,
+            "--reduction",
+            metavar="KIND",
+            help="mean, sum, mean-n, pooled, or none for per-sample values; the loss's own unless said.",
+        ),
+        option(
+            "elements",
+            str,
+            "mean",
+            "--elements",
+            metavar="mean|sum",
+            help="How a pointwise loss over a vector row becomes one value.",
+        ),
+        option(
+            "nan",
+            str,
+            "error",
+            "--nan",
+            metavar="error|skip|propagate",
+            help="What to do about nulls, NaN and infinities in used columns.",
+        ),
+        option(
+            "width",
+            int | None,
+            None,
+            "--width",
+            min=1,
+            metavar="N",
+            help="Values per step of a flat matrix column.",
+        ),
+        option(
+            "fail_above",
+            float | None,
+            None,
+            "--fail-above",
+            metavar="X",
+            help="Exit 1 when a value is above X.",
+        ),
+        option(
+            "fail_below",
+            float | None,
+            None,
+            "--fail-below",
+            metavar="X",
+            help="Exit 1 when a value is below X.",
+        ),
+        option(
+            "format_",
+            str,
+            "table",
+            "-f",
+            "--format",
+            metavar="FORMAT",
+            help="table, json, jsonl, csv, tsv, markdown or value.",
+        ),
+        option(
+            "output",
+            list[str] | None,
+            None,
+            "-o",
+            "--output",
+            metavar="[FORMAT:]PATH",
+            help="Also write there, atomically, format by extension; repeatable.",
+        ),
         option("no_clobber", bool, False, "--no-clobber", help="Refuse to replace existing files."),
-        option("input_format", str | None, None, "--input-format", metavar="csv|parquet", help="Format of the input when its content does not say."),
+        option(
+            "input_format",
+            str | None,
+            None,
+            "--input-format",
+            metavar="csv|parquet",
+            help="Format of the input when its content does not say.",
+        ),
         option("delimiter", str | None, None, "--delimiter", metavar="CHAR", help="CSV field separator."),
-        option("threads", int, 2, "--threads", min=1, max=64, metavar="N", help="Decoding and computing threads."),
-        option("chunk_rows", int | None, None, "--chunk-rows", min=1, metavar="N", help="Rows per block; never changes a result."),
-        option("max_memory", str, "4GB", "--max-memory", metavar="SIZE", help="Cap for losses that keep all rows."),
-        option("progress", str, "auto", "--progress", metavar="auto|always|never", help="Progress on stderr."),
+        option(
+            "threads", int, 2, "--threads", min=1, max=64, metavar="N", help="Decoding and computing threads."
+        ),
+        option(
+            "chunk_rows",
+            int | None,
+            None,
+            "--chunk-rows",
+            min=1,
+            metavar="N",
+            help="Rows per block; never changes a result.",
+        ),
+        option(
+            "max_memory",
+            str,
+            "4GB",
+            "--max-memory",
+            metavar="SIZE",
+            help="Cap for losses that keep all rows.",
+        ),
+        option(
+            "progress", str, "auto", "--progress", metavar="auto|always|never", help="Progress on stderr."
+        ),
         option("color", str, "auto", "--color", metavar="auto|always|never", help="Colours in tables."),
-        option("digits", int | None, None, "--digits", min=1, max=17, metavar="N", help="Significant digits in tables only."),
+        option(
+            "digits",
+            int | None,
+            None,
+            "--digits",
+            min=1,
+            max=17,
+            metavar="N",
+            help="Significant digits in tables only.",
+        ),
         option("quiet", bool, False, "-q", "--quiet", help="No warnings."),
         option("verbose", bool, False, "-v", "--verbose", help="Also show which columns were guessed."),
-    ]  # fmt: skip
+    ]
 
 
 FLAGS = {"--no-clobber", "-q", "--quiet", "-v", "--verbose", "--help"}
@@ -66,7 +191,9 @@ def _loss_option(param: BoundParam) -> Parameter:
     default = "required" if param.default is REQUIRED else f"default {value_text(param.default)}"
     text = f"{param.meta.help[:1].upper()}{param.meta.help[1:]}: {param.allowed()} [{default}]."
     if param.is_flag:
-        note: Any = Annotated[bool | None, typer.Option(f"{flag}/--no-{param.kebab}", help=text, show_default=False)]
+        note: Any = Annotated[
+            bool | None, typer.Option(f"{flag}/--no-{param.kebab}", help=text, show_default=False)
+        ]
     else:
         note = Annotated[str | None, typer.Option(flag, help=text, metavar=param.metavar)]
     return Parameter(f"param_{param.name}", Parameter.KEYWORD_ONLY, default=None, annotation=note)
@@ -88,7 +215,9 @@ def input_parameters(names: Sequence[str]) -> list[Parameter]:
 def files_parameter() -> Parameter:
     note = Annotated[
         list[str],
-        typer.Argument(metavar="FILE...", help="CSV or Parquet files, globs, directories, or - for standard input."),
+        typer.Argument(
+            metavar="FILE...", help="CSV or Parquet files, globs, directories, or - for standard input."
+        ),
     ]
     return Parameter("files", Parameter.POSITIONAL_OR_KEYWORD, annotation=note)
 

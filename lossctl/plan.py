@@ -83,9 +83,16 @@ def make_plan(specs: Sequence[Spec], settings: Settings, dataset: Any) -> Plan:
     if settings.by:
         columns["by"] = list(settings.by)
     return Plan(
-        specs, list(jobs.values()), jobs, reading, wanted, _block_rows(jobs.values(), settings, schema),
-        columns, guessed, settings,
-    )  # fmt: skip
+        specs,
+        list(jobs.values()),
+        jobs,
+        reading,
+        wanted,
+        _block_rows(jobs.values(), settings, schema),
+        columns,
+        guessed,
+        settings,
+    )
 
 
 def reduction_for(bound: Bound, settings: Settings) -> str:
@@ -131,7 +138,9 @@ def _record(columns: dict[str, Any], guessed: list[str], roles: Roles, bound: Bo
             columns[f"{bound.text}.{name}"] = listed
 
 
-def _reading(jobs: list[Job], settings: Settings, schema: Schema, dataset: Any) -> tuple[Reading, dict[str, Any]]:
+def _reading(
+    jobs: list[Job], settings: Settings, schema: Schema, dataset: Any
+) -> tuple[Reading, dict[str, Any]]:
     feeds = list(dict.fromkeys(feed for job in jobs for feed in job.feeds.values()))
     weight = None
     if settings.weight is not None:
@@ -162,9 +171,8 @@ def _text_columns(feeds: Sequence[Feed], schema: Schema, dataset: Any) -> frozen
             continue
         name = feed.columns[0]
         kind = schema.type_of(name)
-        if feed.classes is not None or (kind is not None and holds(kind) == "text"):
-            texts.add(name)
-        elif kind is None and not all(_is_number(v) for v in dataset.peek([name])[name]):
+        words = kind is None and not all(_is_number(v) for v in dataset.peek([name])[name])
+        if words or feed.classes is not None or (kind is not None and holds(kind) == "text"):
             texts.add(name)
     if any(f.columns[0] in texts for f in feeds if f.form.kind == "label" and not f.width_of):
         texts |= {f.columns[0] for f in feeds if f.form.kind == "label" and f.form.shape == "scalar"}

@@ -94,9 +94,14 @@ class State:
         self.columns = 1
 
     def add(
-        self, terms: Columns, used: NDArray[np.bool_] | None, weight: Array | None, codes: Codes | None,
-        groups: int, work: Workspace,
-    ) -> None:  # fmt: skip
+        self,
+        terms: Columns,
+        used: NDArray[np.bool_] | None,
+        weight: Array | None,
+        codes: Codes | None,
+        groups: int,
+        work: Workspace,
+    ) -> None:
         """Take in a block: `terms` hold one value per row, `used` says which rows count."""
         number = next((len(t) for t in terms if not isinstance(t, int)), 0)
         if used is not None and not used.all():
@@ -109,7 +114,9 @@ class State:
         self.rows.add(number, codes, groups)
         self.fold(terms, weight, codes, groups, work)
 
-    def fold(self, terms: Columns, weight: Array | None, codes: Codes | None, groups: int, work: Workspace) -> None:
+    def fold(
+        self, terms: Columns, weight: Array | None, codes: Codes | None, groups: int, work: Workspace
+    ) -> None:
         raise NotImplementedError
 
     def merge(self, other: Any) -> None:
@@ -145,7 +152,9 @@ class TermState(State):
         self.constants: dict[int, int] = {}
         self.nonneg = nonneg
 
-    def fold(self, terms: Columns, weight: Array | None, codes: Codes | None, groups: int, work: Workspace) -> None:
+    def fold(
+        self, terms: Columns, weight: Array | None, codes: Codes | None, groups: int, work: Workspace
+    ) -> None:
         if weight is not None:
             self.weighted = True
             self.weight.add(weight, codes, groups, work, True)
@@ -167,7 +176,9 @@ class TermState(State):
         while len(self.sums) < terms:
             self.sums.append(Sums())
 
-    def _second(self, place: int, term: Array, weight: Array | None, codes: Codes | None, work: Workspace) -> None:
+    def _second(
+        self, place: int, term: Array, weight: Array | None, codes: Codes | None, work: Workspace
+    ) -> None:
         for code in [None] if codes is None else np.unique(codes).tolist():
             chosen = slice(None) if code is None else codes == code
             t = np.ascontiguousarray(term[chosen])
@@ -226,7 +237,9 @@ class MaxState(State):
         if size > len(self.top):
             self.top = np.concatenate([self.top, np.full(size - len(self.top), -np.inf)])
 
-    def fold(self, terms: Columns, weight: Array | None, codes: Codes | None, groups: int, work: Workspace) -> None:
+    def fold(
+        self, terms: Columns, weight: Array | None, codes: Codes | None, groups: int, work: Workspace
+    ) -> None:
         values = terms[0]
         if weight is not None:
             self.weighted = True
@@ -261,9 +274,13 @@ class KeptState(State):
         self.size = 0
         self.chunks: list[tuple[Columns, Array | None, Codes | None]] = []
 
-    def fold(self, terms: Columns, weight: Array | None, codes: Codes | None, groups: int, work: Workspace) -> None:
+    def fold(
+        self, terms: Columns, weight: Array | None, codes: Codes | None, groups: int, work: Workspace
+    ) -> None:
         kept = [np.array(t) for t in terms]
-        self.chunks.append((kept, None if weight is None else weight.copy(), None if codes is None else codes.copy()))
+        self.chunks.append(
+            (kept, None if weight is None else weight.copy(), None if codes is None else codes.copy())
+        )
         self._charge(sum(t.nbytes for t in kept) + (0 if weight is None else weight.nbytes))
 
     def _charge(self, size: int) -> None:
@@ -285,7 +302,10 @@ class KeptState(State):
             return [], None
         width = len(self.chunks[0][0])
         picks = [slice(None) if code is None or c is None else c == code for _, _, c in self.chunks]
-        terms = [np.concatenate([c[0][j][p] for c, p in zip(self.chunks, picks, strict=True)]) for j in range(width)]
+        terms = [
+            np.concatenate([c[0][j][p] for c, p in zip(self.chunks, picks, strict=True)])
+            for j in range(width)
+        ]
         if self.chunks[0][1] is None:
             return terms, None
         weights = [c[1][p] for c, p in zip(self.chunks, picks, strict=True) if c[1] is not None]

@@ -89,9 +89,15 @@ def _sliced(block: Block, low: int, high: int) -> Block:
     arrays = {feed: cut(values) for feed, values in block.arrays.items()}
     extra = {name: cut(values) for name, values in block.extra.items() if name != "offsets"}
     return Block(
-        block.start, high - low, arrays, block.row_numbers()[low:high], cut(block.weight), cut(block.codes),
-        cut(block.void), extra,
-    )  # fmt: skip
+        block.start,
+        high - low,
+        arrays,
+        block.row_numbers()[low:high],
+        cut(block.weight),
+        cut(block.codes),
+        cut(block.void),
+        extra,
+    )
 
 
 def _joined(first: Block, second: Block) -> Block:
@@ -100,7 +106,9 @@ def _joined(first: Block, second: Block) -> Block:
             return None
         if isinstance(a, Ragged):
             raise BadRow("lists of varying length cannot be grouped")
-        return np.concatenate([np.zeros(rows, bool) if a is None else a, np.zeros(second.rows, bool) if b is None else b])
+        return np.concatenate(
+            [np.zeros(rows, bool) if a is None else a, np.zeros(second.rows, bool) if b is None else b]
+        )
 
     import pyarrow as pa
 
@@ -108,6 +116,12 @@ def _joined(first: Block, second: Block) -> Block:
     extra = {name: pa.concat_arrays([first.extra[name], second.extra[name]]) for name in second.extra}
     index = np.concatenate([first.row_numbers(), second.row_numbers()])
     return Block(
-        first.start, first.rows + second.rows, arrays, index, both(first.weight, second.weight, first.rows),
-        both(first.codes, second.codes, first.rows), both(first.void, second.void, first.rows), extra,
-    )  # fmt: skip
+        first.start,
+        first.rows + second.rows,
+        arrays,
+        index,
+        both(first.weight, second.weight, first.rows),
+        both(first.codes, second.codes, first.rows),
+        both(first.void, second.void, first.rows),
+        extra,
+    )

@@ -24,7 +24,10 @@ AGGREGATES = {
 
 def command(name: str) -> Any:
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command(name=name)({"list": list_losses, "explain": explain}[name])
+    if name == "list":
+        app.command(name=name)(list_losses)
+    else:
+        app.command(name=name)(explain)
     return typer.main.get_command(app)
 
 
@@ -41,9 +44,12 @@ def list_losses(
     if task is not None and task not in tasks:
         raise UnknownName("task", task, tasks)
     chosen = [
-        loss for loss in losses
-        if _matches(loss, pattern.lower()) and family in (None, loss.family) and (task is None or task in loss.tasks)
-    ]  # fmt: skip
+        loss
+        for loss in losses
+        if _matches(loss, pattern.lower())
+        and family in (None, loss.family)
+        and (task is None or task in loss.tasks)
+    ]
     if not chosen:
         raise UnknownName("loss", pattern, [n for loss in losses for n in (loss.name, *loss.aliases)])
     width = max(len(loss.name) for loss in chosen)
@@ -61,7 +67,9 @@ def _matches(loss: Loss, pattern: str) -> bool:
     return pattern in text or pattern.replace("_", "-") in text
 
 
-def explain(spec: Annotated[str, typer.Argument(help="A loss or spec, such as huber or huber:delta=1.5.")]) -> None:
+def explain(
+    spec: Annotated[str, typer.Argument(help="A loss or spec, such as huber or huber:delta=1.5.")],
+) -> None:
     """Formula, inputs, parameters, aggregate, numerics, library names and differences, references."""
     try:
         losses = [(term.bound.loss, term.bound.params) for each in parse(spec) for term in each.terms]
@@ -95,7 +103,12 @@ def explanation(loss: Loss, params: Any) -> str:
     own = doc.sections.get("Aggregate", AGGREGATES[loss.reduction.label])
     lines += _section("Aggregate", own)
     best = "no fixed best value" if loss.best is None else f"best {loss.best:g}"
-    lines += _section("Range", f"{loss.range}, {best}, {loss.direction} is better" if loss.direction != "zero" else f"{loss.range}, best 0")
+    lines += _section(
+        "Range",
+        f"{loss.range}, {best}, {loss.direction} is better"
+        if loss.direction != "zero"
+        else f"{loss.range}, best 0",
+    )
     gradient = doc.sections.get("Gradient")
     if gradient:
         lines += _section("Gradient", gradient)
@@ -106,7 +119,9 @@ def explanation(loss: Loss, params: Any) -> str:
         lines += ["", "In other libraries (--like)"]
         for entry in loss.likes:
             settings = ", ".join(f"{k.replace('_', '-')}={value_text(v)}" for k, v in entry.params.items())
-            note = "; ".join(part for part in (settings, entry.note, "" if entry.exists else "not reproduced") if part)
+            note = "; ".join(
+                part for part in (settings, entry.note, "" if entry.exists else "not reproduced") if part
+            )
             lines.append(f"  {entry.library:<13} {entry.name}{': ' + note if note else ''}")
     lines += ["", "Example", *(f"  {line}" for line in doc.example.splitlines())]
     if isinstance(loss.reduction, Pooled) and not loss.reduction.row:

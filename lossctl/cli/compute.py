@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import typer
@@ -49,7 +50,7 @@ class LossGroup(TyperGroup):
 
 
 def _loss_first(args: list[str]) -> list[str]:
-    """Options may stand before LOSS: move the first word that is neither option nor option value to the front."""
+    """Options may stand before LOSS: move the first word that belongs to no option to the front."""
     if not args or not args[0].startswith("-") or args[0] == "-" or "--help" in args[:1]:
         return args
     at = 0
@@ -61,9 +62,13 @@ def _loss_first(args: list[str]) -> list[str]:
 def command(name: str) -> Any:
     """The `compute` group."""
     app = typer.Typer(
-        cls=LossGroup, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True,
+        cls=LossGroup,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        no_args_is_help=True,
         subcommand_metavar="LOSS [OPTIONS] FILE...",
-    )  # fmt: skip
+    )
 
     @app.callback(
         epilog="A LOSS may be a spec: mae,rmse,huber:delta=1.5 computes all in one pass; dice+bce adds losses. "
@@ -83,17 +88,31 @@ def run(text: str, files: Sequence[str], **values: Any) -> None:
     from lossctl.sources import open_dataset
 
     _check_choices(values, FORMATS)
-    given = {k.removeprefix("param_"): v for k, v in values.items() if k.startswith("param_") and v is not None}
+    given = {
+        k.removeprefix("param_"): v for k, v in values.items() if k.startswith("param_") and v is not None
+    }
     specs = parse(text, like=values["like"], given=given)
     settings = Settings(
-        columns={k.removeprefix("input_"): v for k, v in values.items() if k.startswith("input_") and v is not None},
-        weight=values["weight"], by=values["by"] or (), ids=values["ids"] or (), reduction=values["reduction"],
-        elements=values["elements"], missing=values["nan"], width=values["width"], threads=values["threads"],
-        chunk_rows=values["chunk_rows"], max_memory=memory(values["max_memory"]),
-    )  # fmt: skip
+        columns={
+            k.removeprefix("input_"): v for k, v in values.items() if k.startswith("input_") and v is not None
+        },
+        weight=values["weight"],
+        by=values["by"] or (),
+        ids=values["ids"] or (),
+        reduction=values["reduction"],
+        elements=values["elements"],
+        missing=values["nan"],
+        width=values["width"],
+        threads=values["threads"],
+        chunk_rows=values["chunk_rows"],
+        max_memory=memory(values["max_memory"]),
+    )
     targets = [parse_target(each) for each in values["output"] or ()]
     with open_dataset(
-        list(files), input_format=values["input_format"], delimiter=values["delimiter"], threads=values["threads"]
+        list(files),
+        input_format=values["input_format"],
+        delimiter=values["delimiter"],
+        threads=values["threads"],
     ) as dataset:
         check_targets(targets, [s.path for s in dataset.sources], clobber=not values["no_clobber"])
         plan = make_plan(specs, settings, dataset)
@@ -127,12 +146,18 @@ def write_result(result: Any, targets: Sequence[Any], values: Mapping[str, Any])
 
     for target in targets:
         with atomic(target.path) as file:
-            file.write(render(result, target.format, digits=values["digits"], verbose=values["verbose"]).encode())
+            file.write(
+                render(result, target.format, digits=values["digits"], verbose=values["verbose"]).encode()
+            )
     terminal = sys.stdout is not None and sys.stdout.isatty()
     text = render(
-        result, values["format_"], digits=values["digits"], color=use_color(values["color"], terminal),
-        width=terminal_width() if terminal else None, verbose=values["verbose"],
-    )  # fmt: skip
+        result,
+        values["format_"],
+        digits=values["digits"],
+        color=use_color(values["color"], terminal),
+        width=terminal_width() if terminal else None,
+        verbose=values["verbose"],
+    )
     out = Stdout()
     out.write(text.encode())
     out.flush()
@@ -176,7 +201,17 @@ def _check_choices(values: Mapping[str, Any], formats: Sequence[str]) -> None:
 
 def memory(text: str) -> int:
     """Bytes from 500MB, 4GB, 2GiB or a plain number."""
-    units = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
+    units = {
+        "": 1,
+        "k": 10**3,
+        "m": 10**6,
+        "g": 10**9,
+        "t": 10**12,
+        "ki": 2**10,
+        "mi": 2**20,
+        "gi": 2**30,
+        "ti": 2**40,
+    }
     body = text.strip().lower().removesuffix("b")
     number = body.rstrip("kmgti")
     try:
@@ -209,7 +244,5 @@ def terminal_width() -> int:
 
 def say(text: str) -> None:
     """One line on stderr."""
-    try:
+    with suppress(OSError, ValueError):
         print(text, file=sys.stderr, flush=True)
-    except (OSError, ValueError):
-        pass

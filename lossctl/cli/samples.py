@@ -20,13 +20,15 @@ from lossctl.result import RowCount, check_counts
 def run_samples(plan: Any, dataset: Any, targets: Sequence[Any], values: Mapping[str, Any]) -> None:
     """Stream the rows; with output files, stdout stays silent unless a format was asked for."""
     if values["by"]:
-        raise UsageError("--by groups an aggregate, --reduction none gives none", hint="use --id to carry the column")
+        raise UsageError(
+            "--by groups an aggregate, --reduction none gives none", hint="use --id to carry the column"
+        )
     units = {job.bound.loss.unit for job in plan.jobs}
     if len(units) > 1:
         raise UsageError("losses per row and losses per group cannot share one per-sample output")
-    names = ["row", *values["ids"], *(s.text for s in plan.specs)] if values["ids"] else ["row", *(s.text for s in plan.specs)]
-    kinds = ["int", *("text" for _ in values["ids"] or ()), *("number" for _ in plan.specs)]
-    columns = [SampleColumn(name, kind) for name, kind in zip(names, kinds, strict=True)]
+    columns = [SampleColumn("row", "int")]
+    columns += [SampleColumn(name, "text") for name in values["ids"] or ()]
+    columns += [SampleColumn(spec.text, "number") for spec in plan.specs]
     with ExitStack() as stack:
         sinks: list[Any] = [(t.format, stack.enter_context(atomic(t.path))) for t in targets]
         if not targets or values["format_"] != "table":

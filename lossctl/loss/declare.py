@@ -83,7 +83,7 @@ def loss(
     reduction: Reduction = MEAN,
     *,
     aliases: Sequence[str] = (),
-    range: Interval = REAL,
+    range: Interval = REAL,  # noqa: A002 - the field's own word
     best: float | None = 0.0,
     likes: Sequence[Like] = (),
     tasks: Sequence[str] = (),

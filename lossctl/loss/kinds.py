@@ -24,7 +24,8 @@ class Form:
 
     kind: what a value means; shape: values per row; domain: where the values must lie; width: exact
     length of a vector; sums_to_one: rows should, and a warning counts those that do not. when: name of
-    the boolean parameter under which this form replaces the unconditional ones, or `parameter=choice`. For labels, of: the
+    the boolean parameter, or `parameter=choice`, under which this form replaces the unconditional
+    ones. For labels, of: the
     input whose width is the number of classes; ignore: the parameter holding a label outside them that
     is legal; names: the parameter holding class names for text labels.
     """

@@ -176,7 +176,9 @@ def _listed(item: Any, value: Any) -> tuple[Any, ...]:
 
 def number_text(value: float) -> str:
     """Shortest text that reads back as the same double; whole numbers without a point."""
-    if isinstance(value, int) or (value == int(value) and abs(value) < 1e16 if math.isfinite(value) else False):
+    if isinstance(value, int) or (
+        value == int(value) and abs(value) < 1e16 if math.isfinite(value) else False
+    ):
         return str(int(value))
     return repr(float(value))
 
@@ -211,7 +213,10 @@ def resolve(params: Mapping[str, BoundParam], given: Mapping[str, Any], owner: s
         name = key.replace("-", "_")
         if name not in params:
             raise UnknownName(
-                f"parameter of {owner}", key, [p.kebab for p in params.values()], see=f"see: lossctl explain {owner}"
+                f"parameter of {owner}",
+                key,
+                [p.kebab for p in params.values()],
+                see=f"see: lossctl explain {owner}",
             )
         values[name] = params[name].read(value)
     for name, param in params.items():

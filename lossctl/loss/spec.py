@@ -1,4 +1,4 @@
-"""Spec strings: `huber:delta=1.5`, `mae,rmse`, `0.5*mse+0.1*kl`, the same in shell, files, JSON and Python."""
+"""Spec strings: `huber:delta=1.5`, `mae,rmse`, `0.5*mse+0.1*kl`, the same everywhere."""
 
 from __future__ import annotations
 
@@ -188,7 +188,9 @@ def _split(text: str, mark: str) -> Iterator[tuple[int, str]]:
 
 def _is_sign(text: str, at: int) -> bool:
     """Whether a plus belongs to a number (1e+5, =+2) rather than joining two losses."""
-    return bool(_EXPONENT.search(text[:at])) or text[:at].rstrip().endswith(("=", "+")) or not text[:at].strip()
+    return (
+        bool(_EXPONENT.search(text[:at])) or text[:at].rstrip().endswith(("=", "+")) or not text[:at].strip()
+    )
 
 
 def _filled(text: str, start: int, end: int) -> str:

@@ -27,7 +27,6 @@ SoftNorm = Annotated[
     Literal["weights", "rows"],
     Param("what soft targets with class weights are divided by: their classes' weights, or the rows"),
 ]
-Gamma = Annotated[float, Param("how strongly easy rows are played down", NONNEG)]
 
 
 class ScoreForm(NamedTuple):

@@ -90,7 +90,9 @@ def _pair(target: Array, pred: Array, layout: str) -> Pair:
     wide, high = np.where(meet, right - left, 0.0), np.where(meet, bottom - top, 0.0)
 
     def outside(box: Edges) -> Array:
-        strips = ((left - box.x1) + (box.x2 - right)) * box.height + wide * ((top - box.y1) + (box.y2 - bottom))
+        strips = ((left - box.x1) + (box.x2 - right)) * box.height + wide * (
+            (top - box.y1) + (box.y2 - bottom)
+        )
         return np.where(meet, strips, box.width * box.height)
 
     apart = outside(p) + outside(t)
@@ -174,7 +176,9 @@ def _as_layout(slope: Array, layout: str) -> Array:
     range=UNIT,
     tasks=("images", "regression"),
     likes=(
-        like("torchmetrics", "1 − torchmetrics.detection.IntersectionOverUnion", note="over all pairs of boxes"),
+        like(
+            "torchmetrics", "1 − torchmetrics.detection.IntersectionOverUnion", note="over all pairs of boxes"
+        ),
         like("torchvision", "1 − torchvision.ops.box_iou", note="over all pairs of boxes"),
     ),
 )
@@ -206,7 +210,12 @@ def _(target: Array, pred: Array, *, eps: float, layout: str) -> Array:
     range=Interval(0.0, 2.0),
     tasks=("images", "regression"),
     likes=(
-        like("torchvision", "torchvision.ops.generalized_box_iou_loss", eps=1e-7, note="adds 1e-7 to denominators"),
+        like(
+            "torchvision",
+            "torchvision.ops.generalized_box_iou_loss",
+            eps=1e-7,
+            note="adds 1e-7 to denominators",
+        ),
         like("monai", "monai.losses.BoxGIoULoss", note="adds the float32 epsilon to denominators"),
         like("tensorflow-addons", "tfa.losses.GIoULoss", note="boxes are (y1, x1, y2, x2)"),
     ),
@@ -258,14 +267,18 @@ def _drift_slope(pair: Pair, eps: float) -> Array:
     across, along = _cover_slopes(pair)
     diagonal = 2.0 * (across * pair.cover_width[:, None] + along * pair.cover_height[:, None])
     full = (pair.cover_width**2 + pair.cover_height**2 + eps)[:, None]
-    return (_columns(x, y, x, y) - _drift(pair, eps)[:, None] * diagonal) / np.where(full == 0.0, np.inf, full)
+    return (_columns(x, y, x, y) - _drift(pair, eps)[:, None] * diagonal) / np.where(
+        full == 0.0, np.inf, full
+    )
 
 
 @loss(
     range=Interval(0.0, 2.0),
     tasks=("images", "regression"),
     likes=(
-        like("torchvision", "torchvision.ops.distance_box_iou_loss", eps=1e-7, note="adds 1e-7 to denominators"),
+        like(
+            "torchvision", "torchvision.ops.distance_box_iou_loss", eps=1e-7, note="adds 1e-7 to denominators"
+        ),
     ),
 )
 def box_diou(target: Box, pred: Box, *, eps: Eps = 0.0, layout: Layout = "xyxy") -> Array:

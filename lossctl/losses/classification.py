@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from lossctl.domain import ANY, NONNEG, UNIT, Interval
 from lossctl.loss import (
     Array,
-    BadValue,
     ClassScores,
     Form,
     LabelOrSoft,
@@ -26,21 +25,26 @@ from lossctl.loss import (
 from lossctl.losses._classes import (
     BOUNDLESS,
     Classes,
+    ClassWeights,
     Eps,
     FromLogits,
     FromLogProbs,
     IgnoreIndex,
     Normalize,
     ScoreForm,
+    Smoothing,
+    SoftNorm,
     kept,
     log_prob_of,
     log_probs,
     logistic,
-    pick,
+    per_class,
     put,
+    target_shares,
     through,
 )
 from lossctl.numeric import row_sum, xlog1py, xlogy
+
 
 @loss(
     aliases=("log-loss", "binary-cross-entropy"),
@@ -50,7 +54,7 @@ from lossctl.numeric import row_sum, xlog1py, xlogy
     likes=(
         like("torch", "torch.nn.BCELoss / BCEWithLogitsLoss", log_floor=-100.0, note="log clamped at −100"),
         like("keras", "keras.losses.BinaryCrossentropy", eps=1e-7, note="clips to [1e-7, 1 − 1e-7]"),
-        like("sklearn", "sklearn.metrics.log_loss", eps=2.220446049250313e-16, note="clips to machine epsilon"),
+        like("sklearn", "sklearn.metrics.log_loss", eps=2.220446049250313e-16, note="clips at 2.2e-16"),
         like("optax", "optax.losses.sigmoid_binary_cross_entropy", note="logits only"),
         like("xgboost", "logloss", log_floor=-36.841361487904734, note="log clamped at log 1e-16"),
         like("lightgbm", "binary_logloss", eps=1e-15, note="clips at 1e-15"),
@@ -69,18 +73,18 @@ def bce(
 ) -> Array:
     """Binary cross-entropy: minus the log-likelihood of a 0/1 target under the predicted probability.
 
-    Formula: −[y·log p + (1 − y)·log(1 − p)]; from logits z: y·max(−z, 0) + (1 − y)·max(z, 0) + log(1 + e^−|z|).
+    Formula: −[y·log p + (1 − y)·log(1 − p)]; from logits z: max(z, 0) − z·y + log(1 + e^−|z|).
     Gradient: (p − y) / (p(1 − p)); from logits σ(z) − y.
     Use when: probabilities of one class, or of several independent labels (vector rows), are judged.
     Avoid when: classes exclude each other (cross-entropy).
-    Numerics: log1p for the negative part; 0·log 0 = 0; sums of non-negative parts from logits, so a sure and
-        right prediction keeps all its digits; a certain and wrong one is infinite unless eps or log-floor bounds it.
+    Numerics: log1p for the negative part; 0·log 0 = 0; no cancellation from logits; a certain and wrong
+        prediction is infinite unless eps or log-floor bounds it.
     See also: brier is bounded; binary-focal down-weights easy rows.
     References: Good (1952), Rational Decisions.
 
     >>> import lossctl
     >>> round(lossctl.compute("bce", [1, 0], [0.5, 0.75]).value, 12)  # (log 2 + log 4) / 2
-    1.039720770840
+    1.03972077084
     """
     y = target * (1.0 - label_smoothing) + 0.5 * label_smoothing if label_smoothing else target
     if from_logits:
@@ -121,11 +125,11 @@ def _(
     aliases=(
         "ce",
         "cce",
+        "nll",
+        "softmax-cross-entropy",
         "categorical-cross-entropy",
         "sparse-categorical-cross-entropy",
-        "softmax-cross-entropy",
-        "nll",
-    ),
+    ),  # fmt: skip
     range=ANY,
     best=None,
     tasks=("multi-class", "imbalance"),
@@ -137,14 +141,8 @@ def _(
             soft_norm="rows",
             note="logits, or log-probabilities for NLLLoss; soft targets with class weights are divided by N",
         ),
-        like(
-            "keras",
-            "keras.losses.CategoricalCrossentropy",
-            eps=1e-7,
-            normalize=True,
-            note="rescales each row to sum to one, then clips to [1e-7, 1 − 1e-7]",
-        ),
-        like("sklearn", "sklearn.metrics.log_loss", eps=2.220446049250313e-16, note="clips to machine epsilon"),
+        like("keras", "keras.losses.CategoricalCrossentropy", eps=1e-7, normalize=True, note="clips at 1e-7"),
+        like("sklearn", "sklearn.metrics.log_loss", eps=2.220446049250313e-16, note="clips at 2.2e-16"),
         like("optax", "optax.losses.softmax_cross_entropy", note="logits only"),
         like("xgboost", "mlogloss", eps=1e-16, note="clips at 1e-16"),
         like("lightgbm", "multi_logloss", eps=1e-15, note="clips at 1e-15"),
@@ -172,9 +170,8 @@ def cross_entropy(
     Aggregate: with class weights Σw·l / Σw, where a row's weight is its class's.
     Use when: exactly one of several classes is right and probabilities matter.
     Avoid when: several labels may hold at once (bce over vectors).
-    Numerics: logits are shifted by their maximum, whose own term is kept apart (log1p), so a sure and right
-        prediction keeps all its digits; a masked logit of −∞ is legal; a true class of probability zero is
-        infinite unless eps bounds it.
+    Numerics: logits are shifted by their maximum, whose own term is kept apart (log1p); a masked logit of −∞
+        is legal; a true class of probability zero is infinite unless eps bounds it.
     See also: perplexity is its exponential, focal down-weights easy rows, brier is bounded.
     References: Good (1952), Rational Decisions; Szegedy et al. (2016), Rethinking the Inception
         Architecture (label smoothing).
@@ -239,7 +236,7 @@ def _exponential_of_mean(total: Any, weight: Any) -> Any:
     best=None,
     tasks=("sequences", "multi-class"),
     likes=(
-        like("torchmetrics", "torchmetrics.text.Perplexity", note="takes logits; inf once a softmax underflows"),
+        like("torchmetrics", "torchmetrics.text.Perplexity", note="logits; inf once a softmax underflows"),
         like("torch", "torch.nn.CrossEntropyLoss()(...).exp()", ignore_index=-100, soft_norm="rows"),
     ),
 )
@@ -274,15 +271,12 @@ def perplexity(
     4.0
     """
     form = ScoreForm(from_logits, from_log_probs, eps, normalize)
-    found = cross_entropy(
-        target,
-        pred,
-        **form._asdict(),
-        label_smoothing=label_smoothing,
-        class_weights=class_weights,
-        soft_norm=soft_norm,
-        ignore_index=ignore_index,
-    )
+    rest: dict[str, Any] = {
+        "label_smoothing": label_smoothing,
+        "class_weights": class_weights,
+        "soft_norm": soft_norm,
+    }
+    found = cross_entropy(target, pred, **form._asdict(), **rest, ignore_index=ignore_index)
     terms, used = found if isinstance(found, Masked) else (found, None)
     pair = terms if isinstance(terms, tuple) else (terms, 1)
     return pair if used is None else Masked(pair, used)
@@ -300,7 +294,7 @@ def _(target: NDArray[Any], pred: Array, **params: Any) -> Array:
     range=Interval(0.0, 2.0),
     tasks=("binary", "multi-class"),
     likes=(
-        like("sklearn", "sklearn.metrics.brier_score_loss", note="scale_by_half=False doubles the binary score"),
+        like("sklearn", "sklearn.metrics.brier_score_loss", note="scale_by_half=False doubles it for 0/1"),
         like("catboost", "BrierScore", note="two classes only"),
         like("scoringrules", "scoringrules.brier_score", note="two classes only"),
         like("properscoring", "properscoring.brier_score", note="two classes only"),
@@ -309,8 +303,8 @@ def _(target: NDArray[Any], pred: Array, **params: Any) -> Array:
 def brier(
     target: Annotated[
         NDArray[Any],
-        Form("label", of="pred", names="classes"),
         Form("prob", domain=UNIT),
+        Form("label", of="pred", names="classes"),
         Form("prob", "vector", UNIT, sums_to_one=True),
     ],
     pred: Annotated[Array, Form("prob", domain=UNIT), Form("prob", "vector", UNIT, sums_to_one=True)],
@@ -333,12 +327,13 @@ def brier(
     """
     scale = 0.5 if half else 1.0
     if pred.ndim == 1:
-        return scale * (pred - target) ** 2
+        gap: Array = pred - target
+        return scale * gap * gap
     gap = pred - target_shares(target, pred.shape[1], 0.0)
     return scale * row_sum(gap * gap)
 
 
 @gradient(brier)
 def _(target: NDArray[Any], pred: Array, *, half: bool, classes: tuple[str, ...] | None) -> Array:
-    truth = target if pred.ndim == 1 else target_shares(target, pred.shape[1], 0.0)
+    truth: Array = target if pred.ndim == 1 else target_shares(target, pred.shape[1], 0.0)
     return (1.0 if half else 2.0) * (pred - truth)

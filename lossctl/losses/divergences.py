@@ -112,7 +112,7 @@ def _(
 
 
 def _through_sum(slope: Array, shares: Array, values: Array, normalize: bool) -> Array:
-    """The slope with respect to `values` of a function of `shares`, which are values/Σvalues if normalised."""
+    """From the slope with respect to shares (values/Σvalues if normalised) that with respect to values."""
     if not normalize:
         return slope
     weighted = np.where(shares == 0.0, 0.0, slope * shares)
@@ -124,7 +124,9 @@ def _through_sum(slope: Array, shares: Array, values: Array, normalize: bool) ->
     tasks=("distributions", "generative"),
     likes=(
         like("torch", "torch.nn.KLDivLoss, arguments swapped", note="target as logarithms"),
-        like("keras", "keras.losses.KLDivergence, arguments swapped", eps=1e-7, note="clips both to [1e-7, 1]"),
+        like(
+            "keras", "keras.losses.KLDivergence, arguments swapped", eps=1e-7, note="clips both to [1e-7, 1]"
+        ),
         like("scipy", "scipy.special.rel_entr(pred, target)", note="one term per class, to be summed"),
     ),
 )
@@ -158,7 +160,13 @@ def reverse_kl(
 
 
 def _reverse_parts(
-    target: Array, pred: Array, log_input: bool, log_target: bool, from_logits: bool, eps: float, normalize: bool
+    target: Array,
+    pred: Array,
+    log_input: bool,
+    log_target: bool,
+    from_logits: bool,
+    eps: float,
+    normalize: bool,
 ) -> tuple[Array, Array]:
     """Q and log(Q/P)."""
     logs = _logs(pred, log_input, from_logits, eps, normalize)
@@ -303,7 +311,9 @@ def emd(
     target: Simplex,
     pred: Simplex,
     *,
-    p: Annotated[float, Param("order of the norm of the CDF differences", Interval(1.0, math.inf, open_high=True))] = 1.0,
+    p: Annotated[
+        float, Param("order of the norm of the CDF differences", Interval(1.0, math.inf, open_high=True))
+    ] = 1.0,
     normalize: Normalize = False,
 ) -> Array:
     """Earth mover's distance of two histograms over ordered bins, in bins.
@@ -335,7 +345,7 @@ def _(target: Array, pred: Array, *, p: float, normalize: bool) -> Array:
     return _through_sum(later, _shares(pred, 0.0, normalize), pred, normalize)
 
 
-def _sample_distance(target: Array, pred: Array, *, weights: Array | None) -> float:
+def _sample_distance(target: Array, pred: Array, weights: Array | None) -> float:
     """∫|F − G| of the two empirical distribution functions, the same for every order of the rows."""
     if weights is None:
         return float(np.mean(np.abs(np.sort(pred) - np.sort(target))))

@@ -38,8 +38,8 @@ def _distance(first: Array, second: Array, p: float, eps: float, squared: bool) 
     size = np.abs(gap)
     if p == 1.0:
         return row_sum(size)
-    total = row_sum(size**p) ** (1.0 / p)
-    return total
+    root: Array = row_sum(size**p) ** (1.0 / p)
+    return root
 
 
 @loss(
@@ -47,8 +47,12 @@ def _distance(first: Array, second: Array, p: float, eps: float, squared: bool) 
     range=NONNEG,
     tasks=("similarity",),
     likes=(
-        like("torch", "torch.nn.TripletMarginLoss", eps=1e-6, note="adds 1e-6 to every coordinate difference"),
-        like("optax", "optax.losses.triplet_margin_loss", exists=False, note="adds its epsilon under the root"),
+        like(
+            "torch", "torch.nn.TripletMarginLoss", eps=1e-6, note="adds 1e-6 to every coordinate difference"
+        ),
+        like(
+            "optax", "optax.losses.triplet_margin_loss", exists=False, note="adds its epsilon under the root"
+        ),
     ),
 )
 def triplet(
@@ -130,10 +134,12 @@ def _similarity(target: Array, similar_label: int) -> Array:
     return target if similar_label else 1.0 - target
 
 
-def _pair_cost(near: Array, distance: Array, similar: Array, margin: float, half: bool, squared: bool) -> Array:
+def _pair_cost(
+    near: Array, distance: Array, similar: Array, margin: float, half: bool, squared: bool
+) -> Array:
     """`near` is what a similar pair costs."""
     short = np.maximum(margin - distance, 0.0)
-    cost = similar * near + (1.0 - similar) * (short * short if squared else short)
+    cost: Array = similar * near + (1.0 - similar) * (short * short if squared else short)
     return 0.5 * cost if half else cost
 
 
@@ -232,7 +238,8 @@ def contrastive_distance(
     References: Hadsell, Chopra & LeCun (2006), Dimensionality Reduction by Learning an Invariant Mapping.
 
     >>> import lossctl
-    >>> lossctl.compute("contrastive-distance:half=true", distance=[2, 0.5], target=[1, 0]).value  # (2 + 0.125) / 2
+    >>> spec = "contrastive-distance:half=true"
+    >>> lossctl.compute(spec, distance=[2, 0.5], target=[1, 0]).value  # (2 + 0.125) / 2
     1.0625
     """
     near = distance * distance if squared else distance
@@ -290,7 +297,9 @@ def cosine_embedding(
     second: RealVec,
     target: Sign,
     *,
-    margin: Annotated[float, Param("cosine below which a dissimilar pair costs nothing", Interval(-1.0, 1.0))] = 0.0,
+    margin: Annotated[
+        float, Param("cosine below which a dissimilar pair costs nothing", Interval(-1.0, 1.0))
+    ] = 0.0,
 ) -> Array:
     """Cosine embedding loss of a pair of vectors: similar ones in one direction, others not.
 
@@ -303,7 +312,8 @@ def cosine_embedding(
 
     >>> import lossctl
     >>> first, second = [[3, 4], [3, 4]], [[4, 3], [4, 3]]
-    >>> round(lossctl.compute("cosine-embedding", first=first, second=second, target=[1, -1]).value, 12)  # (0.04 + 0.96) / 2
+    >>> found = lossctl.compute("cosine-embedding", first=first, second=second, target=[1, -1])
+    >>> round(found.value, 12)  # (0.04 + 0.96) / 2
     0.5
     """
     value, away = cosine(first, second, 0.0)
@@ -396,7 +406,10 @@ def _one_way(query: Array, key: Array, group: Codes, temperature: float) -> Arra
 def _leads(query: Array, key: Array, rows: slice, bounds: Codes, other: Codes, temperature: float) -> Array:
     """How much more like a query the other key is than its own."""
     sizes = np.diff(bounds)
-    return row_sum(query[rows].repeat(sizes, axis=0) * (key[other] - key[rows].repeat(sizes, axis=0))) / temperature
+    return (
+        row_sum(query[rows].repeat(sizes, axis=0) * (key[other] - key[rows].repeat(sizes, axis=0)))
+        / temperature
+    )
 
 
 def _one_way_slopes(query: Array, key: Array, group: Codes, temperature: float) -> tuple[Array, Array]:
@@ -427,8 +440,15 @@ def _one_way_slopes(query: Array, key: Array, group: Codes, temperature: float) 
             exists=False,
             note="both views of every other pair are negatives",
         ),
-        like("optax", "optax.losses.ntxent", exists=False, note="both views of every other pair are negatives"),
-        like("monai", "monai.losses.ContrastiveLoss", exists=False, note="both views of other pairs are negatives"),
+        like(
+            "optax", "optax.losses.ntxent", exists=False, note="both views of every other pair are negatives"
+        ),
+        like(
+            "monai",
+            "monai.losses.ContrastiveLoss",
+            exists=False,
+            note="both views of other pairs are negatives",
+        ),
     ),
 )
 def info_nce(

@@ -86,7 +86,7 @@ def gan(
 
     >>> import lossctl
     >>> round(lossctl.compute("gan", [1, 0, 0], [0.5, 0.5, 0.75]).value, 12)  # log 2 + (log 2 + log 4) / 2
-    1.732867951399
+    1.7328679514
     """
     if from_logits:
         on_real, on_fake = softplus(-pred), softplus(pred)
@@ -165,7 +165,9 @@ def wgan(
     target: Binary,
     pred: Real,
     *,
-    side: Annotated[Literal["critic", "generator"], Param("whose loss: the critic's or the generator's")] = "critic",
+    side: Annotated[
+        Literal["critic", "generator"], Param("whose loss: the critic's or the generator's")
+    ] = "critic",
 ) -> tuple[Array, Array, Array, Array]:
     """Wasserstein adversarial loss of a critic that scores real (1) rows above generated (0) ones.
 
@@ -206,7 +208,9 @@ def _(target: Array, pred: Array, *, side: str) -> Array:
         ),
     ),
 )
-def hinge_gan(target: Binary, pred: Real, *, side: Side = "discriminator") -> tuple[Array, Array, Array, Array]:
+def hinge_gan(
+    target: Binary, pred: Real, *, side: Side = "discriminator"
+) -> tuple[Array, Array, Array, Array]:
     """Hinge adversarial loss: real (1) scores above 1 and generated (0) ones below −1 cost nothing.
 
     Formula: discriminator mean max(0, 1 − D) over real + mean max(0, 1 + D) over generated; generator

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 
-from lossctl.domain import NONNEG, POSITIVE, REAL, Interval
+from lossctl.domain import NONNEG, POSITIVE, Interval
 from lossctl.loss import Array, BadValue, ImageShape, Param, RealVec, gradient, like, loss
 from lossctl.numeric import row_sum
 
@@ -24,13 +24,16 @@ def _pixels(image: Array, shape: ImageShape) -> Array:
     """Rows as (images, height, width, channels)."""
     if len(shape) not in (2, 3) or math.prod(shape) != image.shape[1]:
         text = "x".join(str(side) for side in shape)
-        raise BadValue("shape", text, f"a height x width [x channels] of {image.shape[1]} numbers, as the rows have")
+        raise BadValue(
+            "shape", text, f"a shape such as 28x28 or 32x32x3 with {image.shape[1]} numbers, as the rows have"
+        )
     height, width = shape[:2]
     return image.reshape(len(image), height, width, -1)
 
 
 def _flat(x: Array) -> Array:
-    return x.reshape(len(x), -1)
+    flat: Array = x.reshape(len(x), -1)
+    return flat
 
 
 def _steps(image: Array) -> tuple[Array, Array]:
@@ -96,15 +99,17 @@ def _(pred: Array, *, shape: ImageShape, kind: str) -> Array:
     best=None,
     tasks=("images",),
     likes=(
-        like("kornia", "kornia.losses.psnr_loss", note="pools the squared error of the images; data-range is max_val"),
-        like("torchmetrics", "−torchmetrics.image.PeakSignalNoiseRatio", note="pools the squared error of the images"),
+        like("kornia", "kornia.losses.psnr_loss", note="pools the images; data-range is max_val"),
+        like("torchmetrics", "−torchmetrics.image.PeakSignalNoiseRatio", note="pools the images"),
     ),
 )
 def psnr_loss(
     target: RealVec,
     pred: RealVec,
     *,
-    data_range: Annotated[float, Param("largest minus smallest possible pixel value", POSITIVE, required=True)],
+    data_range: Annotated[
+        float, Param("largest minus smallest possible pixel value", POSITIVE, required=True)
+    ],
 ) -> Array:
     """Minus the peak signal-to-noise ratio of an image, in decibels.
 
@@ -122,7 +127,8 @@ def psnr_loss(
     -20.0
     """
     gap = (pred - target) / data_range
-    return 10.0 * np.log10(row_sum(gap * gap) / pred.shape[1])
+    decibels: Array = 10.0 * np.log10(row_sum(gap * gap) / pred.shape[1])
+    return decibels
 
 
 @gradient(psnr_loss)
@@ -183,7 +189,12 @@ def _quotient(top: Array, bottom: Array) -> Array:
             "1 − torchmetrics.image.StructuralSimilarityIndexMeasure(data_range=1.0)",
             note="takes the data range from the images unless told; window from sigma",
         ),
-        like("kornia", "kornia.losses.ssim_loss", exists=False, note="half of it, and windows reach past the border"),
+        like(
+            "kornia",
+            "kornia.losses.ssim_loss",
+            exists=False,
+            note="half of it, and windows reach past the border",
+        ),
     ),
 )
 def ssim_loss(
@@ -215,24 +226,47 @@ def ssim_loss(
     >>> lossctl.compute(spec, [[1.0]], [[0.0]]).value  # 1 − (0 + 1) / (1 + 0 + 1)
     0.5
     """
-    parts = _similarity_parts(_pixels(target, shape), _pixels(pred, shape), window, sigma, k1 * data_range, k2 * data_range)
-    light, form = parts[3], parts[4]
-    return row_sum(_flat(light + (1.0 - light) * form)) / _flat(light).shape[1]
+    made = _compare(target, pred, shape, window, sigma, (k1 * data_range) ** 2, (k2 * data_range) ** 2)
+    return _mean(made.light + (1.0 - made.light) * made.form)
 
 
-def _similarity_parts(x: Array, y: Array, window: int, sigma: float, c1: float, c2: float) -> tuple[Array, ...]:
-    """Weights, both images less the target's mean, then a and b of the docstring with their denominators."""
+def _mean(windows: Array) -> Array:
+    flat = _flat(windows)
+    total: Array = row_sum(flat) / flat.shape[1]
+    return total
+
+
+class Comparison(NamedTuple):
+    """`weight` of a window's pixels; `gap` of the images, and the prediction less the target's mean;
+    a (`light`) and b (`form`) of each window with their denominators, and its mean gap and mean predictions."""
+
+    weight: Array
+    gap: Array
+    centred: Array
+    light: Array
+    form: Array
+    base: Array
+    spread: Array
+    mean_gap: Array
+    mean: Array
+    level: Array
+
+
+def _compare(
+    target: Array, pred: Array, shape: ImageShape, window: int, sigma: float, c1: float, c2: float
+) -> Comparison:
+    x, y = _pixels(target, shape), _pixels(pred, shape)
     weight = _gaussian(window, sigma, x)
-    centre = np.mean(_flat(x), axis=1)[:, None, None, None]
+    centre = _mean(x)[:, None, None, None]
     x0, y0 = x - centre, y - centre
     gap = y - x
     mean_x, mean_y, mean_gap = _blur(x0, weight), _blur(y0, weight), _blur(gap, weight)
-    base = (mean_x + centre) ** 2 + (mean_y + centre) ** 2 + c1 * c1
+    base = (mean_x + centre) ** 2 + (mean_y + centre) ** 2 + c1
     noise = np.maximum(_blur(gap * gap, weight) - mean_gap * mean_gap, 0.0)
     spread = np.maximum(_blur(x0 * x0, weight) - mean_x * mean_x, 0.0)
-    spread = spread + np.maximum(_blur(y0 * y0, weight) - mean_y * mean_y, 0.0) + c2 * c2
+    spread = spread + np.maximum(_blur(y0 * y0, weight) - mean_y * mean_y, 0.0) + c2
     light, form = _quotient(mean_gap * mean_gap, base), _quotient(noise, spread)
-    return weight, gap, y0, light, form, base, spread, mean_gap, mean_y, mean_y + centre
+    return Comparison(weight, gap, y0, light, form, base, spread, mean_gap, mean_y, mean_y + centre)
 
 
 @gradient(ssim_loss)
@@ -247,10 +281,11 @@ def _(
     k2: float,
     data_range: float,
 ) -> Array:
-    parts = _similarity_parts(_pixels(target, shape), _pixels(pred, shape), window, sigma, k1 * data_range, k2 * data_range)
-    weight, gap, y0, light, form, base, spread, mean_gap, mean_y, level = parts
-    by_light = 2.0 * (1.0 - form) * _quotient(mean_gap - light * level, base)
-    by_form = 2.0 * _quotient(1.0 - light, spread)
-    slope = _spread(by_light - by_form * (mean_gap - form * mean_y), weight, gap.shape)
-    slope += gap * _spread(by_form, weight, gap.shape) - y0 * _spread(by_form * form, weight, gap.shape)
-    return _flat(slope) / _flat(light).shape[1]
+    made = _compare(target, pred, shape, window, sigma, (k1 * data_range) ** 2, (k2 * data_range) ** 2)
+    by_light = 2.0 * (1.0 - made.form) * _quotient(made.mean_gap - made.light * made.level, made.base)
+    by_form = 2.0 * _quotient(1.0 - made.light, made.spread)
+    whole = made.gap.shape
+    slope = _spread(by_light - by_form * (made.mean_gap - made.form * made.mean), made.weight, whole)
+    slope += made.gap * _spread(by_form, made.weight, whole)
+    slope -= made.centred * _spread(by_form * made.form, made.weight, whole)
+    return _flat(slope / math.prod(made.light.shape[1:]))

@@ -30,7 +30,8 @@ PAIRS = 1 << 18  # pairs of one run; bounds the memory of losses over all pairs 
 
 def segment_max(values: Array, offsets: Codes) -> Array:
     """Maximum of each non-empty segment."""
-    return np.maximum.reduceat(values, offsets[:-1])
+    top: Array = np.maximum.reduceat(values, offsets[:-1])
+    return top
 
 
 def segment_log_softmax(values: Array, offsets: Codes) -> Array:
@@ -178,7 +179,9 @@ def _gains(target: Array, group: Codes, gain: str) -> Array:
     range=UNIT,
     tasks=("ranking",),
     likes=(
-        like("sklearn", "1 − sklearn.metrics.ndcg_score", empty="0", note="a group without positives scores 0"),
+        like(
+            "sklearn", "1 − sklearn.metrics.ndcg_score", empty="0", note="a group without positives scores 0"
+        ),
         like(
             "torchmetrics",
             "1 − torchmetrics.retrieval.RetrievalNormalizedDCG",
@@ -186,7 +189,9 @@ def _gains(target: Array, group: Codes, gain: str) -> Array:
             note="a group without positives scores 0",
         ),
         like("xgboost", "1 − ndcg", gain="exponential", note="ties keep the order of the rows"),
-        like("lightgbm", "1 − ndcg", gain="exponential", note="ties keep the order of the rows; k is eval_at"),
+        like(
+            "lightgbm", "1 − ndcg", gain="exponential", note="ties keep the order of the rows; k is eval_at"
+        ),
         like("catboost", "1 − NDCG", note="type=Base; type=Exp is gain=exponential"),
     ),
 )
@@ -196,7 +201,9 @@ def ndcg_loss(
     pred: Real,
     *,
     k: Annotated[int | None, Param("only the first k ranks count", Interval(1.0, math.inf))] = None,
-    gain: Annotated[Literal["linear", "exponential"], Param("what a relevance y is worth: y, or 2^y − 1")] = "linear",
+    gain: Annotated[
+        Literal["linear", "exponential"], Param("what a relevance y is worth: y, or 2^y − 1")
+    ] = "linear",
     empty: Annotated[
         Literal["1", "0", "skip"], Param("score of a group without positives; skip leaves it out")
     ] = "1",

@@ -35,11 +35,13 @@ def _parts(target: Array, pred: Array, from_logits: bool) -> tuple[Array, Array,
     return target * p, (1.0 - target) * p, target * off
 
 
-def _image_slope(target: Array, pred: Array, from_logits: bool, top: Array, bottom: Array, by: tuple[Any, Any]) -> Array:
-    """d(top/bottom)/d pred per row, from both totals of the row and what a unit of probability adds to each."""
+def _image_slope(
+    target: Array, pred: Array, from_logits: bool, top: Array, bottom: Array, by: tuple[Any, Any]
+) -> Array:
+    """d(top/bottom)/d pred of each row, from its totals and what a unit of probability adds to each."""
     rise, fall = by
     many = np.where(bottom == 0.0, np.inf, bottom)[:, None]
-    slope = (rise - fall * (top[:, None] / many)) / many
+    slope: Array = (rise - fall * (top[:, None] / many)) / many
     if from_logits:
         slope = slope * (logistic(pred) * logistic(-pred))
     return slope
@@ -61,7 +63,12 @@ def _totals(target: Array, pred: Array, from_logits: bool) -> tuple[Array, Array
         like("keras", "keras.losses.Dice", empty="0", note="adds 1e-7 to the denominator"),
         like("smp", "DiceLoss(mode='binary')", note="an empty target costs nothing"),
         like("monai", "DiceLoss(batch=True)", smooth=1e-5, note="adds 1e-5; per image unless batch=True"),
-        like("optax", "optax.losses.binary_dice_loss", smooth=2.0, note="logits; adds 1 to half of both; per image"),
+        like(
+            "optax",
+            "optax.losses.binary_dice_loss",
+            smooth=2.0,
+            note="logits; adds 1 to half of both; per image",
+        ),
         like("kornia", "kornia.losses.dice_loss", exists=False, note="softmax over two or more classes"),
     ),
 )
@@ -115,7 +122,12 @@ def _jaccard(both: Any, apart: Any, *, smooth: float, empty: str) -> Any:
     scale_free=False,
     likes=(
         like("smp", "JaccardLoss(mode='binary')", note="an empty target costs nothing"),
-        like("monai", "DiceLoss(jaccard=True, batch=True)", smooth=1e-5, note="adds 1e-5; per image unless batch"),
+        like(
+            "monai",
+            "DiceLoss(jaccard=True, batch=True)",
+            smooth=1e-5,
+            note="adds 1e-5; per image unless batch",
+        ),
         like("sklearn", "1 − sklearn.metrics.jaccard_score", empty="0", note="of 0/1 predictions"),
     ),
 )
@@ -157,7 +169,9 @@ def _(target: Array, pred: Array, *, smooth: float, empty: str, from_logits: boo
     return slope.reshape(pred.shape)
 
 
-def _tversky(hit: Any, extra: Any, missed: Any, *, alpha: float, beta: float, smooth: float, empty: str) -> Any:
+def _tversky(
+    hit: Any, extra: Any, missed: Any, *, alpha: float, beta: float, smooth: float, empty: str
+) -> Any:
     wrong = alpha * extra + beta * missed
     return ratio(wrong, hit + wrong + smooth, empty)
 
@@ -174,7 +188,12 @@ Beta = Annotated[float, Param("weight of false negatives", NONNEG)]
     likes=(
         like("smp", "TverskyLoss(mode='binary')", note="an empty target costs nothing"),
         like("monai", "TverskyLoss(batch=True)", smooth=1e-5, note="adds 1e-5; per image unless batch=True"),
-        like("keras", "keras.losses.Tversky", exists=False, note="up to 3.15.1 its alpha weighs false negatives"),
+        like(
+            "keras",
+            "keras.losses.Tversky",
+            exists=False,
+            note="up to 3.15.1 its alpha weighs false negatives",
+        ),
         like("kornia", "kornia.losses.tversky_loss", exists=False, note="softmax; only alpha + beta matters"),
     ),
 )
@@ -207,7 +226,9 @@ def tversky(
     return _parts(target, pred, False)
 
 
-def _tversky_slope(target: Array, pred: Array, alpha: float, beta: float, smooth: float) -> tuple[Array, Array]:
+def _tversky_slope(
+    target: Array, pred: Array, alpha: float, beta: float, smooth: float
+) -> tuple[Array, Array]:
     """A row's loss and its gradient."""
     hit, extra, missed = _totals(target, pred, False)
     wrong = alpha * extra + beta * missed
@@ -316,7 +337,9 @@ def _lovasz(target: Array, pred: Array) -> tuple[Array, Array]:
     tasks=("segmentation", "imbalance"),
     likes=(
         like("kornia", "kornia.losses.lovasz_hinge_loss"),
-        like("smp", "LovaszLoss(mode='binary', per_image=True)", note="over the whole batch unless per_image"),
+        like(
+            "smp", "LovaszLoss(mode='binary', per_image=True)", note="over the whole batch unless per_image"
+        ),
     ),
 )
 def lovasz_hinge(target: BinaryVec, pred: RealVec) -> Array:

@@ -1,4 +1,4 @@
-"""What every format shares: columns, sources, pieces of rows, and where a reader's failures become refusals."""
+"""What every format shares: columns, sources, pieces of rows, and reader failures turned into refusals."""
 
 from __future__ import annotations
 
@@ -60,11 +60,6 @@ class Source:
     def open(self) -> None:
         """Read the header or footer."""
         raise NotImplementedError
-
-    def has(self, name: str) -> bool:
-        """Whether a column, a path into a struct, or a key of the path has this name."""
-        place = self.plan({name: None})
-        return name in place.places or name in self.partition
 
     def keys(self, wanted: Iterable[str], places: Mapping[str, tuple[int, ...]]) -> dict[str, str | None]:
         """Values from the path for names that are no column of the file."""

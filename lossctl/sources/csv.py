@@ -107,13 +107,13 @@ class CsvSource(Source):
         return names
 
     def plan(self, wanted: Mapping[str, pa.DataType | None]) -> Plan:
-        places: dict[str, tuple[int, ...]] = {}
-        names = [column.name for column in self.columns]
-        for name in wanted:
-            if names.count(name) > 1:
-                raise duplicated(name, self.path)
-            if name in names:
-                places[name] = (names.index(name),)
+        at: dict[str, list[int]] = {}
+        for index, column in enumerate(self.columns):
+            at.setdefault(column.name, []).append(index)
+        twice = next((name for name in wanted if len(at.get(name, ())) > 1), None)
+        if twice is not None:
+            raise duplicated(twice, self.path)
+        places: dict[str, tuple[int, ...]] = {name: (at[name][0],) for name in wanted if name in at}
         return Plan(wanted, places, self.keys(wanted, places))
 
     def cut(self, plan: Plan, start: int) -> Iterator[Piece]:

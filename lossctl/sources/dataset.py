@@ -210,11 +210,12 @@ def _spool(stream: Feed) -> pa.NativeFile:
 
 
 def _planned(source: Source, wanted: Mapping[str, pa.DataType | None]) -> Plan:
+    plan = source.plan(wanted)
     for name in wanted:
-        if not source.has(name):
+        if name not in plan.places and name not in plan.constants:
             names = [column.name for column in source.columns]
             raise MissingColumn("this run", name, [*names, *source.partition], path=source.path)
-    return source.plan(wanted)
+    return plan
 
 
 def _kind(source: Source, plan: Plan, name: str) -> str:

@@ -10,7 +10,7 @@ two worker threads, checksums on, batches of 65,536 rows; best of three, seconds
     preadv into a reused bytearray,         0.49 / 0.89 / 159   a Python file object behind Arrow
       given to Arrow as a file
 
-`OSFile` reads by position (pread), so all readers of a file share one; each thread at work has its own reader.
+`OSFile` reads by position (pread), so the readers of a file share one; each thread has its own reader.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -37,6 +38,7 @@ from lossctl.sources.base import (
 _BUFFER = 256 << 10
 _ROW_LIMIT = 256 << 20
 _FOOTER = 8
+_OFFSETS = {"string": np.int32, "large_string": np.int64}
 
 
 @dataclass
@@ -124,19 +126,36 @@ class Decoder:
         self._source, self._plan, self._handle = source, plan, handle
         self._idle: list[pq.ParquetFile] = []
         self._lock = threading.Lock()
-        self._paths = {name: _dotted(source.schema, place) for name, place in plan.places.items()}
-        self._coded = [
-            self._paths[name]
-            for name, place in plan.places.items()
-            if _codable(plan.wanted[name], source.type_of(place))
-        ]
+        self._steps = {name: _steps(source.schema, place) for name, place in plan.places.items()}
+        self._columns = list(dict.fromkeys(".".join(steps) for steps in self._steps.values()))
+        self._leaves = _leaves(source.footer, set(self._columns))
+        self._coded, self._spelt = self._texts()
+
+    def _texts(self) -> tuple[list[str], dict[str, pa.DataType]]:
+        """Text columns to read as dictionaries, and those of them that were not asked for as such.
+
+        A dictionary page of one long string can stand for terabytes of text, so what is stored as a
+        dictionary is read as one, and spelt out only when the size is known.
+        """
+        coded, spelt = [], {}
+        group = self._source.footer.row_group(0) if self._source.footer.num_row_groups else None
+        stored = {path for path, at in self._leaves if group and group.column(at).has_dictionary_page}
+        for name, place in self._plan.places.items():
+            type_, asked = self._source.type_of(place), self._plan.wanted[name]
+            if not (pa.types.is_string(type_) or pa.types.is_large_string(type_)):
+                continue
+            path = ".".join(self._steps[name])
+            if asked is not None and pa.types.is_dictionary(asked):
+                coded.append(path)
+            elif path in stored and len(place) == 1:
+                coded.append(path)
+                spelt[name] = type_
+        return coded, spelt
 
     def batches(self, group: int, rows: int, threads: bool) -> Iterator[pa.RecordBatch]:
         file = self._take()
-        size = self._batch_rows(file, group, rows)
-        read = file.iter_batches(
-            size, row_groups=[group], columns=list(self._paths.values()), use_threads=threads
-        )
+        size = self._batch_rows(group)
+        read = file.iter_batches(size, row_groups=[group], columns=self._columns, use_threads=threads)
         for batch in read:
             yield self._delivered(batch)
         with self._lock:
@@ -144,12 +163,13 @@ class Decoder:
 
     def head(self, rows: int) -> Iterator[pa.RecordBatch]:
         """About the first `rows` rows."""
-        left = rows
+        left, file = rows, self._take()
         for group in range(self._source.footer.num_row_groups):
-            file = self._take()
-            size = min(left, self._batch_rows(file, group, max(left, 1)))
+            if left <= 0:
+                return
+            size = min(left, self._batch_rows(group))
             for batch in file.iter_batches(
-                size, row_groups=[group], columns=list(self._paths.values()), use_threads=False
+                size, row_groups=[group], columns=self._columns, use_threads=False
             ):
                 yield self._delivered(batch)
                 left -= batch.num_rows
@@ -157,12 +177,10 @@ class Decoder:
                     return
 
     def _delivered(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        found = {name: _walk(batch, path) for name, path in self._named().items()}
+        found = {name: _walk(batch, steps) for name, steps in self._steps.items()}
+        for name, type_ in self._spelt.items():
+            found[name] = _spell(found[name], type_, self._source.path, name)
         return self._plan.deliver(found, batch.num_rows)
-
-    def _named(self) -> dict[str, list[str]]:
-        schema = self._source.schema
-        return {name: _steps(schema, place) for name, place in self._plan.places.items()}
 
     def _take(self) -> pq.ParquetFile:
         with self._lock:
@@ -177,19 +195,14 @@ class Decoder:
             page_checksum_verification=True,
         )
 
-    def _batch_rows(self, file: pq.ParquetFile, group: int, rows: int) -> int:
+    def _batch_rows(self, group: int) -> int:
         """Rows whose decoded values take about BATCH_BYTES, by the footer's word for this row group."""
         meta = self._source.footer.row_group(group)
-        used = set(self._paths.values())
-        total = 0
-        for at in range(meta.num_columns):
-            path = self._source.footer.schema.column(at).path
-            if path in used or any(path.startswith(one + ".") for one in used):
-                total += max(meta.column(at).total_uncompressed_size, 0)
+        total = sum(max(meta.column(at).total_uncompressed_size, 0) for _, at in self._leaves)
         each = total / max(meta.num_rows, 1)
         if each > _ROW_LIMIT:
             raise DataError(f"a row is longer than {_ROW_LIMIT >> 20} MiB", path=self._source.path)
-        return max(1, min(BATCH_ROWS, int(BATCH_BYTES / max(each, 16.0))))
+        return max(1, min(BATCH_ROWS, int(BATCH_BYTES / max(each, 8.0 * len(self._leaves), 8.0))))
 
 
 @dataclass
@@ -264,8 +277,14 @@ def _steps(schema: pa.Schema, place: tuple[int, ...]) -> list[str]:
     return names
 
 
-def _dotted(schema: pa.Schema, place: tuple[int, ...]) -> str:
-    return ".".join(_steps(schema, place))
+def _leaves(footer: pq.FileMetaData, used: set[str]) -> list[tuple[str, int]]:
+    """Path and index of each stored column under the used ones."""
+    found = []
+    for at in range(footer.num_columns):
+        parts = footer.schema.column(at).path.split(".")
+        if any(".".join(parts[:end]) in used for end in range(1, len(parts) + 1)):
+            found.append((".".join(parts), at))
+    return found
 
 
 def _walk(batch: pa.RecordBatch, steps: list[str]) -> pa.Array:
@@ -275,6 +294,16 @@ def _walk(batch: pa.RecordBatch, steps: list[str]) -> pa.Array:
     return array
 
 
-def _codable(asked: pa.DataType | None, type_: pa.DataType) -> bool:
-    text = pa.types.is_string(type_) or pa.types.is_large_string(type_)
-    return asked is not None and pa.types.is_dictionary(asked) and text
+def _spell(array: pa.Array, type_: pa.DataType, path: str, name: str) -> pa.Array:
+    """A dictionary array as plain text, unless that would be too large to hold."""
+    if not pa.types.is_dictionary(array.type):
+        return array
+    longest = array.dictionary.nbytes  # no word is longer than all of them
+    if longest * len(array) > _ROW_LIMIT:
+        ends = np.frombuffer(array.dictionary.buffers()[1], _OFFSETS[str(array.type.value_type)])
+        ends = ends[array.dictionary.offset :][: len(array.dictionary) + 1]
+        valid = array.indices.drop_null()
+        codes = np.frombuffer(valid.buffers()[1], np.int32, len(valid), 4 * valid.offset)
+        if int(np.diff(ends).astype(np.int64)[codes].sum()) > _ROW_LIMIT:
+            raise DataError("the text is too long to hold", path=path, column=name)
+    return array.dictionary_decode().cast(type_)

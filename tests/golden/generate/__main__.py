@@ -2,9 +2,9 @@
 
     KERAS_BACKEND=torch python tests/golden/generate [LIBRARY MODULE ...]
 
-Needs an environment with the libraries (CPU builds): torch keras jax optax scikit-learn xgboost lightgbm catboost
-torchmetrics scipy mpmath scoringrules properscoring utilsforecast pytorch-metric-learning kornia monai, and
-segmentation-models-pytorch without its dependencies. The tests read only the JSON.
+Needs an environment with the libraries (CPU builds): torch keras jax optax scikit-learn xgboost lightgbm
+catboost torchmetrics scipy mpmath scoringrules properscoring utilsforecast pytorch-metric-learning kornia
+monai, and segmentation-models-pytorch without its dependencies. The tests read only the JSON.
 """
 
 from __future__ import annotations
@@ -15,8 +15,17 @@ import sys
 import warnings
 from pathlib import Path
 
-MODULES = ("torch_losses", "sklearn_losses", "keras_losses", "optax_losses", "booster_losses", "torchmetrics_losses",
-           "image_losses", "stats_losses", "exact_losses")
+MODULES = (
+    "torch_losses",
+    "sklearn_losses",
+    "keras_losses",
+    "optax_losses",
+    "booster_losses",
+    "torchmetrics_losses",
+    "image_losses",
+    "stats_losses",
+    "exact_losses",
+)
 
 
 def main() -> None:

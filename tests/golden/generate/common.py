@@ -2,7 +2,7 @@
 
 A case is one object of `cases` in tests/golden/<library>.json:
 
-    spec       a lossctl spec, parameters spelt out      like       the library whose conventions are asked, or null
+    spec       a lossctl spec, parameters spelt out      like       a library's conventions, or null
     inputs     values by lossctl's role name             weight     sample weights, or null
     reduction  mean, sum, mean-n, pooled or none         expected   a number, or a list with one entry per row
     call       what was called, for the reader           rtol       how near lossctl has to come
@@ -61,7 +61,13 @@ class Golden:
         grad: bool = False,
         **inputs: Any,
     ) -> None:
-        case = {"spec": spec, "like": like, "inputs": plain(inputs), "weight": plain(weight), "reduction": reduction}
+        case = {
+            "spec": spec,
+            "like": like,
+            "inputs": plain(inputs),
+            "weight": plain(weight),
+            "reduction": reduction,
+        }
         case |= {"expected": plain(expected), "call": call, "rtol": rtol}
         case |= ({"atol": atol} if atol else {}) | ({"grad": True} if grad else {})
         self.cases.append(case)
@@ -77,5 +83,8 @@ class Golden:
 
 def options(**params: Any) -> str:
     """`delta=1.5, from_logits=True` as the tail of a spec: `:delta=1.5:from-logits=true`."""
-    shown = {key.replace("_", "-"): str(value).lower() if isinstance(value, bool) else value for key, value in params.items()}
+    shown = {
+        key.replace("_", "-"): str(value).lower() if isinstance(value, bool) else value
+        for key, value in params.items()
+    }
     return "".join(f":{key}={str(value).replace(' ', '')}" for key, value in shown.items())

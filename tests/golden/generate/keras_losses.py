@@ -22,9 +22,20 @@ def f64(values: Any) -> Any:
     return keras.ops.convert_to_tensor(np.array(values, dtype=np.float64))
 
 
-def rows(g: Golden, spec: str, name: str, target: Any, pred: Any, *, likes: tuple[str | None, ...] = (None, "keras"),
-         labels: bool = False, rtol: float = 1e-12, atol: float = 0.0, **params: Any) -> None:
-    """Per-row values and their mean. A scalar row is a vector of one, whose mean over the last axis is itself."""
+def rows(
+    g: Golden,
+    spec: str,
+    name: str,
+    target: Any,
+    pred: Any,
+    *,
+    likes: tuple[str | None, ...] = (None, "keras"),
+    labels: bool = False,
+    rtol: float = 1e-12,
+    atol: float = 0.0,
+    **params: Any,
+) -> None:
+    """Per-row values and their mean. A scalar row is a vector of one, the mean of which is itself."""
     column = lambda x: x if np.ndim(x) > 1 else np.reshape(x, (-1, 1))  # noqa: E731
     y = keras.ops.convert_to_tensor(np.array(target)) if labels else f64(column(target))
     value = getattr(L, name)(y, f64(column(pred)), **params)
@@ -36,12 +47,28 @@ def rows(g: Golden, spec: str, name: str, target: Any, pred: Any, *, likes: tupl
 
 
 def pointwise(g: Golden) -> None:
-    same = [("mse", "mean_squared_error", {}), ("mae", "mean_absolute_error", {}), ("log-cosh", "log_cosh", {})]
+    same = [
+        ("mse", "mean_squared_error", {}),
+        ("mae", "mean_absolute_error", {}),
+        ("log-cosh", "log_cosh", {}),
+    ]
     same += [(f"huber:delta={v}", "huber", {"delta": v}) for v in (1.0, 1.5, 0.1)]
     for spec, name, params in same:
-        for target, pred in ((d.Y, d.P), (d.Y_2D, d.P_2D), ([d.Y_TAIL[i] for i in d.TAIL], [d.P_TAIL[i] for i in d.TAIL])):
-            rows(g, spec, name, target, pred, likes=(None,) if "huber:" in spec else (None, "keras"),
-                 rtol=1e-11 if name == "log_cosh" else 1e-12, **params)
+        for target, pred in (
+            (d.Y, d.P),
+            (d.Y_2D, d.P_2D),
+            ([d.Y_TAIL[i] for i in d.TAIL], [d.P_TAIL[i] for i in d.TAIL]),
+        ):
+            rows(
+                g,
+                spec,
+                name,
+                target,
+                pred,
+                likes=(None,) if "huber:" in spec else (None, "keras"),
+                rtol=1e-11 if name == "log_cosh" else 1e-12,
+                **params,
+            )
     g.add("huber", "keras.losses.huber()", L.huber(f64(d.Y), f64(d.P)), like="keras", target=d.Y, pred=d.P)
     percent = "mape:zero=eps:eps=1e-07:scale=100"
     for target, pred in ((d.Y, d.P), ([0.0, 1.0, -2.0], [1.0, 1.0, -2.5])):
@@ -63,37 +90,105 @@ def probabilities(g: Golden) -> None:
         rows(g, "bce", "binary_crossentropy", target, prob, likes=("keras",))
         rows(g, "bce:from-logits=true", "binary_crossentropy", target, logit, atol=1e-15, from_logits=True)
         for s in (0.1, 0.4):
-            rows(g, f"bce:from-logits=true:label-smoothing={s}", "binary_crossentropy", target, logit, from_logits=True,
-                 label_smoothing=s)
+            rows(
+                g,
+                f"bce:from-logits=true:label-smoothing={s}",
+                "binary_crossentropy",
+                target,
+                logit,
+                from_logits=True,
+                label_smoothing=s,
+            )
     rows(g, "bce", "binary_crossentropy", d.BIN, d.PROB_END, likes=("keras",))
     for gamma in (2.0, 0.5):
         for alpha in (None, 0.25, 0.6):
             spec = options(gamma=gamma, alpha="none" if alpha is None else alpha)
             extra = {"gamma": gamma, "apply_class_balancing": alpha is not None, "alpha": alpha or 0.25}
-            rows(g, f"binary-focal{spec}", "binary_focal_crossentropy", d.BIN, d.PROB[:5] + [0.125], rtol=1e-12,
-                 likes=(None, "keras"), **extra)
-            rows(g, f"binary-focal{spec}:from-logits=true", "binary_focal_crossentropy", d.BIN, d.LOGIT[:4] + [1.0, -0.5],
-                 from_logits=True, likes=(None,), rtol=1e-9, **extra)
+            rows(
+                g,
+                f"binary-focal{spec}",
+                "binary_focal_crossentropy",
+                d.BIN,
+                [*d.PROB[:5], 0.125],
+                rtol=1e-12,
+                likes=(None, "keras"),
+                **extra,
+            )
+            rows(
+                g,
+                f"binary-focal{spec}:from-logits=true",
+                "binary_focal_crossentropy",
+                d.BIN,
+                [*d.LOGIT[:4], 1.0, -0.5],
+                from_logits=True,
+                likes=(None,),
+                rtol=1e-9,
+                **extra,
+            )
     for s in (0.0, 0.1):
         tail = f":label-smoothing={s}"
         for target in (d.SOFT_ROWS, d.ONE_HOT):
-            rows(g, "cross-entropy:eps=1e-07" + tail, "categorical_crossentropy", target, d.PROBS, likes=(None,),
-                 label_smoothing=s)
-            rows(g, "cross-entropy" + tail, "categorical_crossentropy", target, d.PROBS_END, likes=("keras",),
-                 atol=CLIP, label_smoothing=s)
-            rows(g, "cross-entropy:from-logits=true" + tail, "categorical_crossentropy", target, d.LOGITS,
-                 from_logits=True, label_smoothing=s)
+            rows(
+                g,
+                "cross-entropy:eps=1e-07" + tail,
+                "categorical_crossentropy",
+                target,
+                d.PROBS,
+                likes=(None,),
+                label_smoothing=s,
+            )
+            rows(
+                g,
+                "cross-entropy" + tail,
+                "categorical_crossentropy",
+                target,
+                d.PROBS_END,
+                likes=("keras",),
+                atol=CLIP,
+                label_smoothing=s,
+            )
+            rows(
+                g,
+                "cross-entropy:from-logits=true" + tail,
+                "categorical_crossentropy",
+                target,
+                d.LOGITS,
+                from_logits=True,
+                label_smoothing=s,
+            )
     rows(g, "cross-entropy", "sparse_categorical_crossentropy", d.LABEL, d.PROBS, labels=True)
-    rows(g, "cross-entropy", "sparse_categorical_crossentropy", d.LABEL, d.PROBS_END, labels=True, likes=("keras",),
-         atol=CLIP)
-    rows(g, "cross-entropy:from-logits=true", "sparse_categorical_crossentropy", d.LABEL, d.LOGITS_TAIL, labels=True,
-         from_logits=True)
+    rows(
+        g,
+        "cross-entropy",
+        "sparse_categorical_crossentropy",
+        d.LABEL,
+        d.PROBS_END,
+        labels=True,
+        likes=("keras",),
+        atol=CLIP,
+    )
+    rows(
+        g,
+        "cross-entropy:from-logits=true",
+        "sparse_categorical_crossentropy",
+        d.LABEL,
+        d.LOGITS_TAIL,
+        labels=True,
+        from_logits=True,
+    )
     short = [[0.2, 0.2, 0.2], [3.0, 1.0, 4.0]]
     rows(g, "cross-entropy:normalize=true", "sparse_categorical_crossentropy", [0, 1], short, labels=True)
     rows(g, "cross-entropy", "sparse_categorical_crossentropy", [0, 1], short, labels=True, likes=("keras",))
     for gamma, alpha in ((2.0, 1.0), (0.5, 0.25)):
-        rows(g, f"focal:gamma={gamma}:alpha={alpha}", "categorical_focal_crossentropy", d.ONE_HOT, d.PROBS, gamma=gamma,
-             alpha=alpha)
+        rows(
+            g,
+            f"focal:gamma={gamma}:alpha={alpha}",
+            "categorical_focal_crossentropy",
+            d.ONE_HOT,
+            d.PROBS,
+            gamma=gamma,
+            alpha=alpha,
+        )
     rows(g, "focal", "categorical_focal_crossentropy", d.ONE_HOT, d.PROBS, likes=("keras",))
     rows(g, "kl:eps=1e-07", "kl_divergence", d.SOFT_ROWS, d.PROBS, likes=(None,))
     for pred in (d.PROBS, d.PROBS_END):
@@ -104,15 +199,35 @@ def probabilities(g: Golden) -> None:
 def regions(g: Golden) -> None:
     for target, pred in ((d.MASK, d.INK), (d.MASK_EMPTY, d.INK_EMPTY)):
         rtol = 1e-6  # Keras adds 1e-7 to the denominator alone, which no parameter of lossctl says
-        g.add("dice", "keras.losses.dice()", L.dice(f64(target), f64(pred)), reduction="pooled", rtol=rtol, target=target,
-              pred=pred)
-        g.add("dice", "keras.losses.dice(axis=1)", L.dice(f64(target), f64(pred), axis=1), reduction="none", rtol=rtol,
-              target=target, pred=pred)
+        g.add(
+            "dice",
+            "keras.losses.dice()",
+            L.dice(f64(target), f64(pred)),
+            reduction="pooled",
+            rtol=rtol,
+            target=target,
+            pred=pred,
+        )
+        g.add(
+            "dice",
+            "keras.losses.dice(axis=1)",
+            L.dice(f64(target), f64(pred), axis=1),
+            reduction="none",
+            rtol=rtol,
+            target=target,
+            pred=pred,
+        )
         for a, b in ((0.5, 0.5), (0.3, 0.7)):
             # Keras 3.15 multiplies the false negatives by alpha, so the two change places
-            g.add(f"tversky:alpha={a}:beta={b}", f"keras.losses.tversky(alpha={b}, beta={a})",
-                  L.tversky(f64(target), f64(pred), alpha=b, beta=a), reduction="pooled", rtol=rtol, target=target,
-                  pred=pred)
+            g.add(
+                f"tversky:alpha={a}:beta={b}",
+                f"keras.losses.tversky(alpha={b}, beta={a})",
+                L.tversky(f64(target), f64(pred), alpha=b, beta=a),
+                reduction="pooled",
+                rtol=rtol,
+                target=target,
+                pred=pred,
+            )
 
 
 def sequences(g: Golden) -> None:
@@ -120,8 +235,15 @@ def sequences(g: Golden) -> None:
     logits = rng.normal(size=(3, 5, 4)).round(3)
     targets = [[1, 2], [3, 1], [2, 2]]
     value = L.ctc(keras.ops.convert_to_tensor(np.array(targets)), f64(logits))
-    g.add("ctc:from-logits=true", "keras.losses.ctc", value, reduction="none", rtol=1e-11, target=targets,
-          pred=logits.tolist())
+    g.add(
+        "ctc:from-logits=true",
+        "keras.losses.ctc",
+        value,
+        reduction="none",
+        rtol=1e-11,
+        target=targets,
+        pred=logits.tolist(),
+    )
 
 
 def make() -> Golden:
