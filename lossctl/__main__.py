@@ -10,6 +10,7 @@ from types import FrameType
 from typing import Any
 
 BUG = 70
+PIPE_CLOSED = 141
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -33,6 +34,7 @@ def run(arguments: list[str], debug: bool) -> int:
     from lossctl.errors import LossctlError
 
     try:
+        arguments = _with_plugins(arguments)
         result = make().main(args=arguments, prog_name="lossctl", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except KeyboardInterrupt:
@@ -49,6 +51,21 @@ def run(arguments: list[str], debug: bool) -> int:
         return _other(error, arguments, debug)
 
 
+def _with_plugins(arguments: list[str]) -> list[str]:
+    """Run the files of --plugin, which may stand anywhere, and give the rest of the command line."""
+    rest: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        name, equals, path = word.partition("=")
+        if name != "--plugin":
+            rest.append(word)
+            continue
+        from lossctl.plugins import load_file
+
+        load_file(path if equals else next(words, ""))
+    return rest
+
+
 def _other(error: Exception, arguments: list[str], debug: bool) -> int:
     """Usage errors of the option parser (known by their shape, not by importing it), or a bug of ours."""
     from lossctl.errors import UsageError
@@ -56,6 +73,9 @@ def _other(error: Exception, arguments: list[str], debug: bool) -> int:
     if type(error).__name__ == "Abort":
         _say("interrupted")
         return 130
+    if getattr(error, "exit_code", None) == PIPE_CLOSED:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still buffered has nowhere to go
+        return PIPE_CLOSED
     if hasattr(error, "format_message"):
         if type(error).__name__ == "NoArgsIsHelpError":
             print(error.format_message())
@@ -116,7 +136,7 @@ def _close_stdout(code: int) -> None:
             sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        sys.exit(141)
+        sys.exit(PIPE_CLOSED)
     except (OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         _say("error: cannot write to standard output")

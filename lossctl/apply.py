@@ -70,7 +70,7 @@ class Job:
 
     def call(self, block: Block, shared: dict[Any, Any]) -> tuple[list[Any], Mask | None]:
         """The kernel's terms as they come, and which rows it uses; `shared` holds what is derived per block."""
-        arguments = [self._argument(name, block, shared) for name in self.bound.arguments]
+        arguments = [self.argument(name, block, shared) for name in self.bound.arguments]
         if self.bound.loss.open_inputs:
             result = self.bound.loss.kernel(
                 dict(zip(self.bound.arguments, arguments, strict=True)), **self.bound.params
@@ -82,7 +82,8 @@ class Job:
             result, used = result.terms, result.used
         return list(result) if isinstance(result, tuple) else [result], used
 
-    def _argument(self, name: str, block: Block, shared: dict[Any, Any]) -> Any:
+    def argument(self, name: str, block: Block, shared: dict[Any, Any]) -> Any:
+        """What the kernel receives for one of its positional parameters."""
         if name == "group" and self.bound.loss.grouped:
             return block.extra["offsets"]
         if name != "residual" or name in self.feeds:

@@ -104,7 +104,7 @@ class Loader:
         wrong = outside & np.isfinite(data)
         if wrong.any():
             troubles.append(self._trouble(wrong, data, valid, name))
-        missing = any_row(gone)
+        missing: Mask = any_row(gone)
         if not missing.any():
             return Loaded(data, None, troubles)
         if self.missing == "error":

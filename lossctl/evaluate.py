@@ -34,6 +34,7 @@ class SampleBlock:
     extra: dict[str, Any]
     values: dict[str, NDArray[np.float64]]
     used: dict[str, NDArray[np.bool_] | None] = field(default_factory=dict)
+    gradients: dict[str, Any] = field(default_factory=dict)
 
 
 Sampler = Callable[[SampleBlock], None]
@@ -116,7 +117,18 @@ class Worker:
             masks = [u for _, _, u in pieces if u is not None]
             made.values[spec.text] = np.asarray(values)
             made.used[spec.text] = np.logical_and.reduce(masks) if masks else None
+        if self.plan.settings.grad:
+            self._gradients(block, shared, made)
         return made
+
+    def _gradients(self, block: Block, shared: dict[Any, Any], made: SampleBlock) -> None:
+        from lossctl.gradients import gradient_columns, gradients_of
+
+        each = {job.bound.text: gradients_of(job, block, shared) for job in self.plan.jobs}
+        for column, parts in gradient_columns(self.plan.specs, self.plan.job_of).items():
+            plain = len(parts) == 1 and parts[0][0] == 1.0
+            values = [each[job][name] if plain else c * each[job][name] for c, job, name in parts]
+            made.gradients[column] = values[0] if len(values) == 1 else sum(values[1:], values[0])
 
 
 def new_state(job: Job, plan: Plan) -> State:

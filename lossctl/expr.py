@@ -30,51 +30,28 @@ from lossctl.errors import BadSpec, MissingColumn, UnknownName, visible
 __all__ = ["FUNCTIONS", "Coded", "Program", "compile_number", "compile_truth"]
 
 Kind: TypeAlias = Literal["number", "truth"]
-
 MAX_CHARACTERS, MAX_DEPTH, MAX_NODES = 500, 32, 100
 _PLAIN = "sqrt exp expm1 log log1p log2 log10 tanh sinh cosh sin cos sign floor ceil isnan isfinite"
-FUNCTIONS: Mapping[str, tuple[Any, ...]] = {  # what is applied after each argument
-    **{name: (getattr(np, name),) for name in _PLAIN.split()},
-    "abs": (np.absolute,),
-    "round": (np.rint,),
-    "min": (None, np.minimum),
-    "max": (None, np.maximum),
-    "clip": (None, np.maximum, np.minimum),
-    "hypot": (None, np.hypot),
-    "logaddexp": (None, np.logaddexp),
-    "where": (None, None, np.where),
-}
+FUNCTIONS: Mapping[str, tuple[Any, ...]] = (  # what is applied after each argument
+    {name: (getattr(np, name),) for name in _PLAIN.split()}
+    | {"abs": (np.absolute,), "round": (np.rint,), "min": (None, np.minimum), "max": (None, np.maximum)}
+    | {"hypot": (None, np.hypot), "logaddexp": (None, np.logaddexp)}
+    | {"clip": (None, np.maximum, np.minimum), "where": (None, None, np.where)}
+)
+_NODES = """Add:add Sub:subtract Mult:multiply Div:true_divide FloorDiv:floor_divide Mod:remainder Pow:power
+UAdd:positive USub:negative And:logical_and Or:logical_or Not:logical_not BitAnd:logical_and
+BitOr:logical_or Invert:logical_not Lt:less LtE:less_equal Gt:greater GtE:greater_equal Eq:equal
+NotEq:not_equal"""
 _OPERATORS: Mapping[type, np.ufunc] = {
-    ast.Add: np.add,
-    ast.Sub: np.subtract,
-    ast.Mult: np.multiply,
-    ast.Div: np.true_divide,
-    ast.Pow: np.power,
-    ast.FloorDiv: np.floor_divide,
-    ast.Mod: np.remainder,
-    ast.UAdd: np.positive,
-    ast.USub: np.negative,
-    ast.And: np.logical_and,
-    ast.Or: np.logical_or,
-    ast.Not: np.logical_not,
-    ast.Lt: np.less,
-    ast.BitAnd: np.logical_and,
-    ast.BitOr: np.logical_or,
-    ast.Invert: np.logical_not,
-    ast.LtE: np.less_equal,
-    ast.Gt: np.greater,
-    ast.GtE: np.greater_equal,
-    ast.Eq: np.equal,
-    ast.NotEq: np.not_equal,
+    getattr(ast, node): getattr(np, ufunc) for node, ufunc in (pair.split(":") for pair in _NODES.split())
 }
 _LOGIC, _TIGHT = {np.logical_and, np.logical_or, np.logical_not}, {ast.BitAnd, ast.BitOr, ast.Invert}
 _TRUTHS = {u for u in (*_OPERATORS.values(), np.isnan, np.isfinite) if u(*[1.0] * u.nin).dtype == np.bool_}
 _RESERVED = "|".join(sorted({*keyword.kwlist} - {"and", "or", "not", "in"}))
 _TOKEN = re.compile(
-    r"""(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?![\w.]) | (?!(?:RESERVED)\b)[A-Za-z_]\w* | \*\*|//|[<>=!]=
+    r"""(?asx) (?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?![\w.]) | (?!(?:RESERVED)\b)[A-Za-z_]\w* | \*\*|//|[<>=!]=
     | &(?!&)|\|(?!\|) | [-+*/%<>~(),] | '(?:[^'\\]|\\['"\\])*' | "(?:[^"\\]|\\['"\\])*" | `(?:[^`]|``)+`(?!`)
-    | (?P<space>[ ]+) | (?P<bad>\w+|.)""".replace("RESERVED", _RESERVED),
-    re.ASCII | re.VERBOSE | re.DOTALL,
+    | (?P<space>[ ]+) | (?P<bad>\w+|.)""".replace("RESERVED", _RESERVED)
 )
 _SHORTEN = "compute a column beforehand"
 _GRAMMAR = "there are numbers, columns (odd names in backticks), + - * / // % **, comparisons, and or not"
@@ -84,9 +61,8 @@ _REMEDIES = {
     **dict.fromkeys("0123456789", "numbers are decimal (12, 0.5, 1e-3), with a sign or space after them"),
     **dict.fromkeys("'\"`", "close the quote; text holds \\\\ for a backslash, no control characters"),
     **dict.fromkeys("&|", "write and, or; or one & or | between conditions in brackets"),
+    **dict.fromkeys("=!", "equality is ==, different is !=, the opposite is not"),
     ".": "there are no attributes; a column with a dot in its name goes in backticks",
-    "=": "equality is ==",
-    "!": "write not, or != for different",
     "^": "a power is **",
 }
 
@@ -256,9 +232,7 @@ class _Compiler:
         if wanted:
             plain = type(left) is ast.Name and len(wanted) == len(constants)
             if self.kind == "number" or not (member or equality) or not plain:
-                self.refuse(
-                    "text can only be compared as column == 'a', != or in ('a', 'b'), in --where", node
-                )
+                self.refuse("text is only compared as column == 'a', != or in ('a', 'b'), in --where", node)
             self.code.append(("text", 0, (self.column(left, wanted), frozenset(wanted))))
         elif member:
             self.need("number", left)

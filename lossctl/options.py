@@ -55,6 +55,17 @@ def shared_parameters() -> list[Parameter]:
             autocompletion=column_names,
         ),
         option(
+            "where",
+            str | None,
+            None,
+            "--where",
+            metavar="EXPR",
+            help="Keep rows where this holds, such as \"split == 'test' and pred > 0\".",
+        ),
+        option(
+            "grad", bool, False, "--grad", help="With --reduction none: also the gradient of each row's loss."
+        ),
+        option(
             "like",
             str | None,
             None,
@@ -178,7 +189,7 @@ def shared_parameters() -> list[Parameter]:
     ]
 
 
-FLAGS = {"--no-clobber", "-q", "--quiet", "-v", "--verbose", "--help"}
+FLAGS = {"--grad", "--no-clobber", "-q", "--quiet", "-v", "--verbose", "--help"}
 
 
 def loss_parameters(loss: Loss) -> list[Parameter]:

@@ -39,6 +39,8 @@ class Settings:
     threads: int = 2
     chunk_rows: int | None = None
     max_memory: int = 4 << 30
+    where: str | None = None
+    grad: bool = False
 
 
 @dataclass
@@ -78,6 +80,10 @@ def make_plan(specs: Sequence[Spec], settings: Settings, dataset: Any) -> Plan:
         jobs[bound.text] = Job(bound, roles.feeds, reduction_for(bound, settings), settings.elements)
         _record(columns, guessed, roles, bound)
     reading, wanted = _reading(list(jobs.values()), settings, schema, dataset)
+    if settings.grad:
+        from lossctl.gradients import require_gradients
+
+        require_gradients(list(jobs.values()))
     if settings.weight is not None:
         columns["weight"] = settings.weight
     if settings.by:
@@ -159,8 +165,16 @@ def _reading(
         wanted.setdefault(name, GROUP_KEY)
     for name in settings.ids:
         wanted.setdefault(name, pa.string())
+    keep = None
+    if settings.where is not None:
+        from lossctl.where import Filter  # the expression engine loads only when asked for
+
+        filter_ = Filter(settings.where, schema)
+        keep = filter_.keep
+        for name in filter_.program.names:
+            wanted.setdefault(name, GROUP_KEY if filter_.is_text(name) else pa.float64())
     groups = GroupTable(settings.by) if settings.by else None
-    return Reading(feeds, weight, groups, settings.missing, tuple(settings.ids), None, texts), wanted
+    return Reading(feeds, weight, groups, settings.missing, tuple(settings.ids), keep, texts), wanted
 
 
 def _text_columns(feeds: Sequence[Feed], schema: Schema, dataset: Any) -> frozenset[str]:

@@ -106,6 +106,8 @@ def run(text: str, files: Sequence[str], **values: Any) -> None:
         threads=values["threads"],
         chunk_rows=values["chunk_rows"],
         max_memory=memory(values["max_memory"]),
+        where=values["where"],
+        grad=values["grad"],
     )
     targets = [parse_target(each) for each in values["output"] or ()]
     with open_dataset(
@@ -192,6 +194,8 @@ def _check_choices(values: Mapping[str, Any], formats: Sequence[str]) -> None:
             raise BadValue(f"--{name}", values[name], " or ".join(choices))
     if values["format_"] not in formats:
         raise BadValue("--format", values["format_"], " or ".join(formats))
+    if values["grad"] and values["reduction"] != "none":
+        raise UsageError("--grad belongs to per-sample output", hint="add --reduction none")
     for name in ("fail_above", "fail_below"):
         if values[name] is not None and values[name] != values[name]:
             raise BadValue(f"--{name.replace('_', '-')}", "nan", "a number")

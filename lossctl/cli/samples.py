@@ -12,6 +12,7 @@ from lossctl.cli.progress import progress
 from lossctl.errors import UsageError
 from lossctl.evaluate import SampleBlock
 from lossctl.evaluate import run as evaluate
+from lossctl.gradients import gradient_columns
 from lossctl.render.output import Stdout, atomic
 from lossctl.render.samples import SampleColumn, open_writer
 from lossctl.result import RowCount, check_counts
@@ -29,6 +30,7 @@ def run_samples(plan: Any, dataset: Any, targets: Sequence[Any], values: Mapping
     columns = [SampleColumn("row", "int")]
     columns += [SampleColumn(name, "text") for name in values["ids"] or ()]
     columns += [SampleColumn(spec.text, "number") for spec in plan.specs]
+    columns += [SampleColumn(name, kind) for name, kind in _gradients(plan)]
     with ExitStack() as stack:
         sinks: list[Any] = [(t.format, stack.enter_context(atomic(t.path))) for t in targets]
         if not targets or values["format_"] != "table":
@@ -50,6 +52,16 @@ def run_samples(plan: Any, dataset: Any, targets: Sequence[Any], values: Mapping
             sink.flush()
 
 
+def _gradients(plan: Any) -> list[tuple[str, Any]]:
+    if not plan.settings.grad:
+        return []
+    made: list[tuple[str, Any]] = []
+    for name, parts in gradient_columns(plan.specs, plan.job_of).items():
+        shape = plan.job_of[parts[0][1]].feeds[parts[0][2]].form.shape
+        made.append((name, "number" if shape == "scalar" else "vector"))
+    return made
+
+
 def _columns(block: SampleBlock) -> tuple[dict[str, Any], dict[str, Any]]:
     made: dict[str, Any] = {"row": block.rows}
     masks: dict[str, Any] = {}
@@ -60,6 +72,7 @@ def _columns(block: SampleBlock) -> tuple[dict[str, Any], dict[str, Any]]:
         used = block.used[name]
         if used is not None:
             masks[name] = ~np.asarray(used)
+    made.update(block.gradients)
     return made, masks
 
 

@@ -69,10 +69,14 @@ class Loss:
     @property
     def pointwise(self) -> bool:
         """Whether every input is one number per row, so that vectors of them work element by element."""
-        return not self.grouped and all(
-            form.shape == "scalar" and form.kind not in ("text",)
-            for item in self.inputs.values()
-            for form in item.forms
+        return (
+            not self.grouped
+            and self.open_inputs is None
+            and all(
+                form.shape == "scalar" and form.kind not in ("text",)
+                for item in self.inputs.values()
+                for form in item.forms
+            )
         )
 
     def resolve(self, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,7 +107,7 @@ def loss(
     """
 
     def register(kernel: F) -> F:
-        arguments, inputs, params = _read_signature(kernel)
+        arguments, inputs, params = _read_signature(kernel, open_inputs is not None)
         name = kernel.__name__.rstrip("_").replace("_", "-")
         made = Loss(
             name=name,
@@ -150,7 +154,7 @@ def gradient(of: Callable[..., Any], *inputs: str) -> Callable[[F], F]:
 
 
 def _read_signature(
-    kernel: Callable[..., Any],
+    kernel: Callable[..., Any], open_inputs: bool
 ) -> tuple[tuple[str, ...], dict[str, Input], dict[str, BoundParam]]:
     hints = get_type_hints(kernel, include_extras=True)
     arguments: list[str] = []
@@ -160,6 +164,8 @@ def _read_signature(
         hint = hints.get(name)
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
             params[name] = _param(kernel, name, hint, parameter.default)
+            continue
+        if open_inputs:
             continue
         arguments.append(name)
         if RESIDUAL in getattr(hint, "__metadata__", ()):

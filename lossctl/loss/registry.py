@@ -9,6 +9,7 @@ from pathlib import Path
 import lossctl.losses
 from lossctl.errors import UnknownName
 from lossctl.loss.declare import _ALIASES, _REGISTRY, Loss
+from lossctl.plugins import load_entry_points
 
 __all__ = ["all_losses", "families", "get", "known_names"]
 
@@ -37,6 +38,7 @@ def all_losses() -> list[Loss]:
     """Every registered loss, in the order of families and of declaration."""
     for family in families():
         _load(family)
+    load_entry_points()
     return list(_REGISTRY.values())
 
 

@@ -53,6 +53,13 @@ def logistic(z: Array) -> Array:
     return np.where(z >= 0.0, 1.0, tail) / (1.0 + tail)
 
 
+def binary_cost(y: Array, z: Array, pos_weight: float = 1.0) -> Array:
+    """Binary cross-entropy of logits, as a sum of non-negative parts: nothing cancels."""
+    tail = np.log1p(np.exp(-np.abs(z)))
+    cost: Array = pos_weight * y * (np.maximum(-z, 0.0) + tail) + (1.0 - y) * (np.maximum(z, 0.0) + tail)
+    return cost
+
+
 def pick(values: Array, label: Codes) -> Array:
     """values[i, label[i]]."""
     found: Array = np.take_along_axis(values, label[:, None], axis=1)[:, 0]

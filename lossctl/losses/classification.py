@@ -34,6 +34,7 @@ from lossctl.losses._classes import (
     ScoreForm,
     Smoothing,
     SoftNorm,
+    binary_cost,
     kept,
     log_prob_of,
     log_probs,
@@ -88,9 +89,7 @@ def bce(
     """
     y = target * (1.0 - label_smoothing) + 0.5 * label_smoothing if label_smoothing else target
     if from_logits:
-        tail = np.log1p(np.exp(-np.abs(pred)))
-        miss = (1.0 - y) * (np.maximum(pred, 0.0) + tail)
-        return pos_weight * y * (np.maximum(-pred, 0.0) + tail) + miss
+        return binary_cost(y, pred, pos_weight)
     p = np.clip(pred, eps, 1.0 - eps) if eps else pred
     if log_floor is None:
         return -(pos_weight * xlogy(y, p) + xlog1py(1.0 - y, -p))
@@ -122,14 +121,8 @@ def _(
 
 
 @loss(
-    aliases=(
-        "ce",
-        "cce",
-        "nll",
-        "softmax-cross-entropy",
-        "categorical-cross-entropy",
-        "sparse-categorical-cross-entropy",
-    ),  # fmt: skip
+    aliases=("ce", "cce", "nll", "softmax-cross-entropy", "categorical-cross-entropy",
+             "sparse-categorical-cross-entropy"),
     range=ANY,
     best=None,
     tasks=("multi-class", "imbalance"),
@@ -334,6 +327,6 @@ def brier(
 
 
 @gradient(brier)
-def _(target: NDArray[Any], pred: Array, *, half: bool, classes: tuple[str, ...] | None) -> Array:
+def _(target: NDArray[Any], pred: Array, *, half: bool, classes: object) -> Array:
     truth: Array = target if pred.ndim == 1 else target_shares(target, pred.shape[1], 0.0)
     return (1.0 if half else 2.0) * (pred - truth)

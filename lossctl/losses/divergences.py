@@ -18,12 +18,19 @@ Target = Annotated[
     Array,
     Form("prob", "vector", UNIT, sums_to_one=True),
     Form("real", "vector", LOGS, when="log_target"),
+    Form("nonneg", "vector", NONNEG, when="normalize"),
 ]
 Pred = Annotated[
     Array,
     Form("prob", "vector", UNIT, sums_to_one=True),
     Form("real", "vector", LOGS, when="log_input"),
     Form("real", "vector", LOGS, when="from_logits"),
+    Form("nonneg", "vector", NONNEG, when="normalize"),
+]
+Shares = Annotated[
+    Array,
+    Form("prob", "vector", UNIT, sums_to_one=True),
+    Form("nonneg", "vector", NONNEG, when="normalize"),
 ]
 Eps = Annotated[float, Param("clip both distributions into [eps, 1]", HALF)]
 Base = Annotated[float | None, Param("base of the logarithm; e unless said", POSITIVE)]
@@ -36,7 +43,8 @@ def _shares(values: Array, eps: float, normalize: bool) -> Array:
 
 
 def _unit(base: float | None) -> float:
-    return 1.0 if base is None else 1.0 / math.log(base)
+    """What a value in nats is divided by."""
+    return 1.0 if base is None else math.log(base)
 
 
 def _logs(values: Array, logs: bool, from_logits: bool, eps: float, normalize: bool) -> Array:
@@ -83,7 +91,7 @@ def kl(
     logs = _logs(target, log_target, False, eps, normalize)
     shares = np.exp(target) if log_target else _shares(target, eps, normalize)
     gaps = logs - _logs(pred, log_input, from_logits, eps, normalize)
-    return row_sum(np.where(shares == 0.0, 0.0, shares * gaps)) * _unit(base)
+    return row_sum(np.where(shares == 0.0, 0.0, shares * gaps)) / _unit(base)
 
 
 @gradient(kl)
@@ -101,14 +109,14 @@ def _(
     shares = np.exp(target) if log_target else _shares(target, eps, normalize)
     if from_logits:
         soft = np.exp(pred - logsumexp(pred)[:, None])
-        return (soft * row_sum(shares)[:, None] - shares) * _unit(base)
+        return (soft * row_sum(shares)[:, None] - shares) / _unit(base)
     if log_input:
-        return -shares * _unit(base)
+        return -shares / _unit(base)
     total = row_sum(pred)[:, None] if normalize else np.ones((len(pred), 1))
     q = pred / total
     slope = np.where((q < eps) | (shares == 0.0), 0.0, -shares / np.maximum(q, eps))
     centred = slope - row_sum(slope * q)[:, None] if normalize else slope
-    return centred / total * _unit(base)
+    return centred / total / _unit(base)
 
 
 def _through_sum(slope: Array, shares: Array, values: Array, normalize: bool) -> Array:
@@ -156,7 +164,7 @@ def reverse_kl(
     0.207518749639
     """
     shares, gaps = _reverse_parts(target, pred, log_input, log_target, from_logits, eps, normalize)
-    return row_sum(np.where(shares == 0.0, 0.0, shares * gaps)) * _unit(base)
+    return row_sum(np.where(shares == 0.0, 0.0, shares * gaps)) / _unit(base)
 
 
 def _reverse_parts(
@@ -189,13 +197,13 @@ def _(
     shares, gaps = _reverse_parts(target, pred, log_input, log_target, from_logits, eps, normalize)
     weighted = np.where(shares == 0.0, 0.0, shares * gaps)
     if from_logits:
-        return (weighted - shares * row_sum(weighted)[:, None]) * _unit(base)
+        return (weighted - shares * row_sum(weighted)[:, None]) / _unit(base)
     if log_input:
-        return (weighted + shares) * _unit(base)
+        return (weighted + shares) / _unit(base)
     slope = np.where(np.isnan(gaps), np.inf, gaps + 1.0)
     if eps:
         slope = np.where(_shares(pred, 0.0, normalize) < eps, 0.0, slope)
-    return _through_sum(slope, _shares(pred, 0.0, normalize), pred, normalize) * _unit(base)
+    return _through_sum(slope, _shares(pred, 0.0, normalize), pred, normalize) / _unit(base)
 
 
 def _contrast(target: Array, pred: Array, normalize: bool) -> tuple[Array, Array]:
@@ -215,7 +223,7 @@ def _contrast(target: Array, pred: Array, normalize: bool) -> tuple[Array, Array
         like("kornia", "kornia.losses.js_div_loss_2d", note="of heat maps, after their own softmax"),
     ),
 )
-def js(target: Simplex, pred: Simplex, *, base: Base = None, normalize: Normalize = False) -> Array:
+def js(target: Shares, pred: Shares, *, base: Base = None, normalize: Normalize = False) -> Array:
     """Jensen–Shannon divergence: how far two distributions are from their average.
 
     Formula: ½·KL(P ‖ M) + ½·KL(Q ‖ M), M = (P + Q)/2; at most log 2.
@@ -236,14 +244,14 @@ def js(target: Simplex, pred: Simplex, *, base: Base = None, normalize: Normaliz
     near = np.log1p(-small * small) + 2.0 * small * np.arctanh(small)
     far = xlogy(1.0 + u, 1.0 + u) + xlogy(1.0 - u, 1.0 - u)
     cost = row_sum(middle * np.where(np.abs(u) < 0.5, near, far))
-    return np.maximum(0.5 * cost, 0.0) * _unit(base)
+    return np.maximum(0.5 * cost, 0.0) / _unit(base)
 
 
 @gradient(js)
 def _(target: Array, pred: Array, *, base: float | None, normalize: bool) -> Array:
     middle, u = _contrast(target, pred, normalize)
     slope = np.where(middle == 0.0, 0.5 * math.log(2.0), 0.5 * np.log1p(-u))
-    return _through_sum(slope, _shares(pred, 0.0, normalize), pred, normalize) * _unit(base)
+    return _through_sum(slope, _shares(pred, 0.0, normalize), pred, normalize) / _unit(base)
 
 
 @loss(
@@ -269,12 +277,12 @@ def entropy(pred: Simplex, *, base: Base = None) -> Array:
     >>> lossctl.compute("entropy:base=2", pred=[[0.5, 0.25, 0.25]]).value  # ½·1 + 2·¼·2
     1.5
     """
-    return row_sum(-xlogy(pred, pred)) * _unit(base) + 0.0
+    return row_sum(-xlogy(pred, pred)) / _unit(base) + 0.0
 
 
 @gradient(entropy)
 def _(pred: Array, *, base: float | None) -> Array:
-    return -(np.log(pred) + 1.0) * _unit(base)
+    return -(np.log(pred) + 1.0) / _unit(base)
 
 
 def _climb(target: Array, pred: Array, normalize: bool) -> Array:
@@ -308,8 +316,8 @@ def _length(gap: Array, p: float) -> Array:
     ),
 )
 def emd(
-    target: Simplex,
-    pred: Simplex,
+    target: Shares,
+    pred: Shares,
     *,
     p: Annotated[
         float, Param("order of the norm of the CDF differences", Interval(1.0, math.inf, open_high=True))

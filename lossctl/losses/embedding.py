@@ -157,7 +157,7 @@ def _pair_slope(distance: Array, similar: Array, margin: float, half: bool, squa
     tasks=("similarity",),
     likes=(
         like(
-            "pytorch-metric-learning",
+            "pml",
             "losses.ContrastiveLoss",
             exists=False,
             note="normalises the vectors and averages each side over its non-zero pairs",
@@ -435,7 +435,7 @@ def _one_way_slopes(query: Array, key: Array, group: Codes, temperature: float) 
     likes=(
         like("info-nce-pytorch", "InfoNCE(negative_keys=None)"),
         like(
-            "pytorch-metric-learning",
+            "pml",
             "losses.NTXentLoss",
             exists=False,
             note="both views of every other pair are negatives",

@@ -31,6 +31,7 @@ from lossctl.losses._classes import (
     IgnoreIndex,
     Normalize,
     ScoreForm,
+    binary_cost,
     kept,
     logistic,
     pick,
@@ -51,13 +52,12 @@ def _both_sides(pred: Array, from_logits: bool) -> tuple[Array, Array]:
 
 def _binary_cost(y: Array, pred: Array, from_logits: bool) -> Array:
     if from_logits:
-        tail = np.log1p(np.exp(-np.abs(pred)))
-        return y * (np.maximum(-pred, 0.0) + tail) + (1.0 - y) * (np.maximum(pred, 0.0) + tail)
+        return binary_cost(y, pred)
     return -(xlogy(y, pred) + xlog1py(1.0 - y, -pred))
 
 
-def _balance(y: Array, alpha: float | None) -> Any:
-    return 1.0 if alpha is None else alpha * y + (1.0 - alpha) * (1.0 - y)
+def _balance(y: Array, alpha: float | None) -> Array:
+    return np.ones_like(y) if alpha is None else alpha * y + (1.0 - alpha) * (1.0 - y)
 
 
 @loss(
@@ -103,7 +103,8 @@ def binary_focal(
     """
     p, q = _both_sides(pred, from_logits)
     missed = target * q + (1.0 - target) * p
-    return _balance(target, alpha) * missed**gamma * _binary_cost(target, pred, from_logits)
+    cost: Array = _balance(target, alpha) * missed**gamma * _binary_cost(target, pred, from_logits)
+    return cost
 
 
 @gradient(binary_focal)
@@ -115,7 +116,8 @@ def _(target: Array, pred: Array, *, gamma: float, alpha: float | None, from_log
         inner = (1.0 - y) * p - y * q + ease * p * q
     else:
         inner = np.where(y == 0.0, 0.0, -y / p) + np.where(y == 1.0, 0.0, (1.0 - y) / q) + ease
-    return _balance(y, alpha) * np.where(missed == 0.0, float(gamma == 0.0), missed**gamma) * inner
+    slope: Array = _balance(y, alpha) * missed**gamma * inner
+    return slope
 
 
 def _pieces(pred: Array, label: Codes | None, form: ScoreForm) -> tuple[Array, Array, Array]:

@@ -237,8 +237,12 @@ def _mean(windows: Array) -> Array:
 
 
 class Comparison(NamedTuple):
-    """`weight` of a window's pixels; `gap` of the images, and the prediction less the target's mean;
-    a (`light`) and b (`form`) of each window with their denominators, and its mean gap and mean predictions."""
+    """What two images' windows come to.
+
+    weight: of a window's pixels; gap: pred − target; centred: pred less the target's mean; light and form:
+    a and b of each window, base and spread their denominators; mean_gap, mean, level: its mean gap, centred
+    and plain mean prediction.
+    """
 
     weight: Array
     gap: Array

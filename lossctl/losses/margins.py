@@ -258,12 +258,13 @@ def multi_margin(
     1.666666666667
     """
     short = _short_by(target, pred, margin)
-    return row_sum(short if p == 1.0 else short**p) / pred.shape[1]
+    value: Array = row_sum(short if p == 1.0 else short**p) / pred.shape[1]
+    return value
 
 
 @gradient(multi_margin)
 def _(target: Codes, pred: Array, *, p: float, margin: float, classes: tuple[str, ...] | None) -> Array:
     short = _short_by(target, pred, margin)
-    slope = np.where(short > 0.0, p * short ** (p - 1.0), 0.0) / pred.shape[1]
+    slope: Array = np.where(short > 0.0, p * short ** (p - 1.0), 0.0) / pred.shape[1]
     put(slope, target, -row_sum(slope))
     return slope

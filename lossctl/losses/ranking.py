@@ -38,7 +38,8 @@ def segment_log_softmax(values: Array, offsets: Codes) -> Array:
     """log softmax within each segment, one value per row."""
     lengths = np.diff(offsets)
     shifted = values - np.repeat(segment_max(values, offsets), lengths)
-    return shifted - np.repeat(np.log(segment_sum(np.exp(shifted), offsets)), lengths)
+    logs: Array = shifted - np.repeat(np.log(segment_sum(np.exp(shifted), offsets)), lengths)
+    return logs
 
 
 def row_pairs(offsets: Codes, limit: int = PAIRS) -> Iterator[tuple[slice, Codes, Codes]]:

@@ -1,4 +1,4 @@
-"""Result -> table, JSON, Markdown, CSV ...: one file per output, and no output depends on the terminal but the table."""
+"""Result -> table, JSON, Markdown, CSV ...: one file per output; only the table heeds the terminal."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def render(
 ) -> str:
     """`result` as text ending in a newline.
 
-    digits: significant digits of tables; every other format gives all that are needed to read the number back.
+    digits: significant digits of tables; other formats give all that are needed to read the number back.
     color, width, verbose: for tables; without a width nothing is ever cropped or wrapped.
     """
     if format not in FORMATS:

@@ -1,10 +1,10 @@
-"""Columns of per-sample output as Arrow text: casts and joins run in C++, a Python loop only where text needs care.
+"""Columns of per-sample output as Arrow text: casts and joins run in C++, Python only where text needs care.
 
-Turning doubles into text, 1,048,576 of them: Python repr 532 ms, json.dumps 534 ms, Arrow cast 123 ms (with the
-row number and the line around it: f-strings 698 ms, pyarrow.csv 137 ms, cast and join 135 ms). The cast gives the
-shortest digits that read back to the same bits, checked on a million random bit patterns, but writes "-0", which a
-reader of integers takes for 0: it is written "-0.0". Joining, unlike pyarrow.csv, serves every format and quotes
-only what needs it. A str passed to a compute function would import pandas: scalars are taken out of arrays.
+Turning 1,048,576 doubles into text: Python repr 532 ms, json.dumps 534 ms, Arrow cast 123 ms (with the
+row number and the line around it: f-strings 698 ms, pyarrow.csv 137 ms, cast and join 135 ms). The cast gives
+the shortest digits that read back to the same bits, checked on a million random bit patterns, but writes "-0",
+which a reader of integers takes for 0: it is written "-0.0". Joining, unlike pyarrow.csv, serves every format
+and quotes only what needs it. A str passed to a compute function would import pandas: scalars come from arrays.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class SampleColumn:
-    """One column: int (int64), text (list of str or None), number (float64) or vector (float64, one row each)."""
+    """One column: int (int64), text (list of str or None), number (float64) or vector (rows of float64)."""
 
     name: str
     kind: Kind
@@ -43,7 +43,9 @@ class Rows:
     ignored: Mapping[str, Flags]
 
     @classmethod
-    def of(cls, columns: Sequence[SampleColumn], block: Mapping[str, Any], ignored: Mapping[str, Flags]) -> Rows:
+    def of(
+        cls, columns: Sequence[SampleColumn], block: Mapping[str, Any], ignored: Mapping[str, Flags]
+    ) -> Rows:
         sizes = {len(block[column.name]) for column in columns}
         sizes |= {len(flags) for flags in ignored.values()}
         if len(sizes) != 1:

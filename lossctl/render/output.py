@@ -59,7 +59,7 @@ def parse_target(text: str) -> Target:
         raise BadValue(
             "output",
             text,
-            f"a path ending in {', '.join(EXTENSIONS)}, or FORMAT:PATH with one of {', '.join(OUTPUT_FORMATS)}",
+            f"a path ending in {', '.join(EXTENSIONS)}, or FORMAT:PATH with {', '.join(OUTPUT_FORMATS)}",
         )
     return Target("/dev/stdout" if path == "-" else path, prefix if named else EXTENSIONS[extension])
 

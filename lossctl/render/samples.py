@@ -1,4 +1,4 @@
-"""Per-sample output, streamed: blocks of rows in, bytes out, in every format, with nothing kept but the current block.
+"""Per-sample output, streamed: blocks of rows in, bytes out, in every format.
 
 A row that a loss ignored is null there: an empty cell, `null`, or a Parquet null.
 """

@@ -30,8 +30,12 @@ def _type(column: SampleColumn) -> pa.DataType:
 
 
 def _array(column: SampleColumn, rows: Rows) -> pa.Array:
-    make = {"int": int_array, "text": text_array, "number": double_array, "vector": list_array}[column.kind]
-    return make(rows.values[column.name], rows.ignored.get(column.name))
+    values, ignored = rows.values[column.name], rows.ignored.get(column.name)
+    if column.kind == "text":
+        return text_array(values, ignored)
+    if column.kind == "vector":
+        return list_array(values, ignored)
+    return (int_array if column.kind == "int" else double_array)(values, ignored)
 
 
 def _encodings(columns: Sequence[SampleColumn]) -> dict[str, str]:

@@ -104,7 +104,7 @@ def between(cells: Sequence[Piece], before: str, separator: str, after: str) -> 
 
 
 class DelimitedSamples(TextSamples):
-    """CSV and TSV: text that a spreadsheet would run gets a leading ', an empty text is quoted, null is empty."""
+    """CSV and TSV: text a spreadsheet would run gets a leading ', an empty text is quoted, null is empty."""
 
     def __init__(self, sink: ByteSink, columns: Sequence[SampleColumn], delimiter: str) -> None:
         super().__init__(sink, columns)

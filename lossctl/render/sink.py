@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import select
+from contextlib import suppress
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -21,7 +22,7 @@ _HINTS = {
 }
 
 
-class BrokenPipe(Exception):  # noqa: N818 -- not a failure: the reader has had enough
+class BrokenPipe(Exception):
     """The reader closed the pipe: stop quietly."""
 
     exit_code = 141
@@ -118,10 +119,8 @@ class Sink:
         if not self.closed:
             self.closed = True
             self._buffer = bytearray()
-            try:
+            with suppress(OSError):
                 os.close(self._fd)
-            except OSError:
-                pass
 
     def __enter__(self) -> Self:
         return self

@@ -1,4 +1,4 @@
-"""JSON and JSON Lines, of results and of errors: strict, in a stable order, ASCII, so the bytes never vary."""
+"""JSON and JSON Lines, of results and of errors: strict, in a stable order, in ASCII."""
 
 from __future__ import annotations
 

@@ -65,11 +65,21 @@ def _matches(path: str) -> list[str]:
     names = sorted(glob.glob(path, recursive=True))
     if not names:
         raise DataError("the pattern matches no file", path=path, hint="check the directory and the quotes")
+    names = [name for name in names if not _leftover(name, path)]
     # `**` lists a directory and also everything in it: what is inside counts once
-    folders = [name for name in names if os.path.isdir(name)]
+    folders = {name for name in names if os.path.isdir(name)}
     if "**" in path and len(folders) < len(names):
-        return [name for name in names if name not in set(folders)]
+        return [name for name in names if name not in folders]
     return names
+
+
+def _leftover(name: str, pattern: str) -> bool:
+    """What a writer leaves beside its data: `_SUCCESS` and the like, and `_temporary` directories under `**`."""
+    folder, file = os.path.split(name)
+    if file.startswith("_") and not _is_data(file) and not os.path.isdir(name):
+        return True
+    given = set(pattern.split(os.sep))
+    return "**" in pattern and any(p.startswith("_") and p not in given for p in folder.split(os.sep))
 
 
 def _inside(folder: str) -> list[str]:

@@ -1,0 +1,57 @@
+"""`--where`: which rows of an Arrow batch take part."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from lossctl.arrow import holds, numbers, valid_bits
+from lossctl.columns import Schema
+from lossctl.errors import DataError, MissingColumn
+from lossctl.expr import Coded, Program, compile_truth
+from lossctl.groups import dictionary_codes
+
+__all__ = ["Filter"]
+
+
+class Filter:
+    """A condition over columns. Numbers that are missing compare false; so do missing texts."""
+
+    def __init__(self, text: str, schema: Schema) -> None:
+        self.program: Program = compile_truth(text)
+        for name in self.program.names:
+            if not schema.has(name):
+                raise MissingColumn("where", name, schema.names, path=schema.path)
+        self.program.check({name: self._kind(name, schema) for name in self.program.names})
+
+    def _kind(self, name: str, schema: Schema) -> Any:
+        kind = schema.type_of(name)
+        if kind is None:  # CSV: read as the expression uses it
+            return "text" if name in self.program.strings else "number"
+        found = holds(kind)
+        if found not in ("text", "number"):
+            raise DataError(f"holds {found}, which --where cannot compare", column=name, path=schema.path)
+        return found
+
+    def is_text(self, name: str) -> bool:
+        return name in self.program.strings
+
+    def keep(self, batch: pa.RecordBatch) -> NDArray[np.bool_]:
+        """Shape (rows,): True where the condition holds."""
+        values = {name: self._values(batch.column(name), name) for name in self.program.names}
+        kept: NDArray[np.bool_] = self.program.run(values, batch.num_rows)
+        return kept
+
+    def _values(self, column: pa.Array, name: str) -> Any:
+        if self.is_text(name):
+            codes, words, null = dictionary_codes(column)
+            if null is not None:
+                valid = valid_bits(column)
+                codes = codes if valid is None else np.where(valid, codes, -1)
+            return Coded(codes, words)
+        values, valid = numbers(column)
+        data = values.astype(np.float64)
+        return data if valid is None else np.where(valid, data, np.nan)
