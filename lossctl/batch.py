@@ -93,7 +93,7 @@ class Reader:
         """Blocks of one Arrow batch whose first row is `start` in the data set, `first_row` in its file."""
         for each in self.loaders.values():
             each.attach(batch)
-        codes = self.reading.groups.codes(batch, path, first_row) if self.reading.groups else None
+        codes = self.reading.groups.codes(batch, path, first_row) if self.reading.groups is not None else None
         keep = self.reading.keep(batch) if self.reading.keep else None
         for low in range(0, batch.num_rows, self.block_rows):
             high = min(low + self.block_rows, batch.num_rows)

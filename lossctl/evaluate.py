@@ -87,7 +87,7 @@ class Worker:
 
     def _fold(self, block: Block) -> None:
         shared: dict[Any, Any] = {}
-        groups = len(self.plan.reading.groups) if self.plan.reading.groups else 0
+        groups = len(self.plan.reading.groups) if self.plan.reading.groups is not None else 0
         for job in self.plan.jobs:
             terms = job.terms(block, shared)
             weight, codes = block.weight, block.codes

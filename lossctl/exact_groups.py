@@ -128,7 +128,7 @@ class GroupedSums:
     def _deposit(
         self, x: Floats, codes: Ints, rest: Floats, work: Workspace, level: int, raised: int
     ) -> None:
-        """Add each row's multiple of the level's unit to the limb, the remainder to `rest`, which may be `x`."""
+        """Add each row's multiple of the level's unit to the limb, the remainder to `rest` (`x` allowed)."""
         n = x.shape[0]
         high, payload = work.floats[1][:n], work.floats[2][:n].view(np.int64)
         sigma, pattern = sigma_of(_STEP * level - 1074)

@@ -49,8 +49,8 @@ _LOGIC, _TIGHT = {np.logical_and, np.logical_or, np.logical_not}, {ast.BitAnd, a
 _TRUTHS = {u for u in (*_OPERATORS.values(), np.isnan, np.isfinite) if u(*[1.0] * u.nin).dtype == np.bool_}
 _RESERVED = "|".join(sorted({*keyword.kwlist} - {"and", "or", "not", "in"}))
 _TOKEN = re.compile(
-    r"""(?asx) (?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?![\w.]) | (?!(?:RESERVED)\b)[A-Za-z_]\w* | \*\*|//|[<>=!]=
-    | &(?!&)|\|(?!\|) | [-+*/%<>~(),] | '(?:[^'\\]|\\['"\\])*' | "(?:[^"\\]|\\['"\\])*" | `(?:[^`]|``)+`(?!`)
+    r"""(?asx)(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?![\w.]) | (?!(?:RESERVED)\b)[A-Za-z_]\w* | \*\*|//
+    | [<>=!]=|&(?!&)|\|(?!\|)|[-+*/%<>~(),] | '(?:[^'\\]|\\['"\\])*' | "(?:[^"\\]|\\['"\\])*" | `(?:[^`]|``)+`(?!`)
     | (?P<space>[ ]+) | (?P<bad>\w+|.)""".replace("RESERVED", _RESERVED)
 )
 _SHORTEN = "compute a column beforehand"
@@ -232,7 +232,9 @@ class _Compiler:
         if wanted:
             plain = type(left) is ast.Name and len(wanted) == len(constants)
             if self.kind == "number" or not (member or equality) or not plain:
-                self.refuse("text is only compared as column == 'a', != or in ('a', 'b'), in --where", node)
+                self.refuse(
+                    "text can only be compared as column == 'a', != or in ('a', 'b'), in --where", node
+                )
             self.code.append(("text", 0, (self.column(left, wanted), frozenset(wanted))))
         elif member:
             self.need("number", left)

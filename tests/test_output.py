@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from lossctl.errors import BadValue, LossctlError, ResourceError, UsageError
-from lossctl.render.output import BrokenPipe, Sink, Stdout, Target, atomic, check_targets, parse_target
+from lossctl.render.output import BrokenPipe, Sink, Target, atomic, check_targets, parse_target
 from lossctl.render.samples import SAMPLE_FORMATS, SampleColumn, open_writer
 
 
@@ -28,7 +28,7 @@ def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("text", "path", "format"),
+    ("text", "path", "form"),
     [
         ("a.parquet", "a.parquet", "parquet"), ("a.csv", "a.csv", "csv"), ("a.tsv", "a.tsv", "tsv"),
         ("a.jsonl", "a.jsonl", "jsonl"), ("a.json", "a.json", "json"), ("a.md", "a.md", "markdown"),
@@ -37,8 +37,8 @@ def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("csv:/dev/full", "/dev/full", "csv"), ("json:csv:x", "csv:x", "json"),
     ],
 )  # fmt: skip
-def test_parse_target(text: str, path: str, format: str) -> None:
-    assert parse_target(text) == Target(path, format)
+def test_parse_target(text: str, path: str, form: str) -> None:
+    assert parse_target(text) == Target(path, form)
 
 
 @pytest.mark.parametrize("text", ["a.xyz", "a", "", "json:", "-", "xml:a", "a\0.csv", ".csv/"])
@@ -138,7 +138,7 @@ def test_failing_system_calls_are_resource_errors(
     Path("a.csv").write_text("old")
     monkeypatch.setattr(os, call, fail)
     with (
-        pytest.raises(ResourceError, match="a.csv: cannot write: Input/output error"),
+        pytest.raises(ResourceError, match=r"a\.csv: cannot write: Input/output error"),
         atomic("a.csv") as sink,
     ):
         sink.write(b"new")
@@ -201,25 +201,25 @@ def test_dev_full_and_fifos(there: Path) -> None:
     assert stat.S_ISFIFO(os.stat("pipe").st_mode)
 
 
-@pytest.mark.parametrize("format", SAMPLE_FORMATS)
-def test_writers_notice_a_full_disk(format: str) -> None:
+@pytest.mark.parametrize("form", SAMPLE_FORMATS)
+def test_writers_notice_a_full_disk(form: str) -> None:
     columns = [SampleColumn("row", "int"), SampleColumn("m", "number")]
     block = {"row": np.arange(100_000), "m": np.random.default_rng(1).random(100_000)}
     with pytest.raises(ResourceError, match="No space left"), atomic("/dev/full") as sink:
-        writer = open_writer(format, sink, columns)
+        writer = open_writer(form, sink, columns)
         for _ in range(3):
             writer.write(block)
         writer.close()
 
 
-@pytest.mark.parametrize("format", SAMPLE_FORMATS)
-def test_writers_write_the_same_to_a_sink(there: Path, format: str) -> None:
+@pytest.mark.parametrize("form", SAMPLE_FORMATS)
+def test_writers_write_the_same_to_a_sink(there: Path, form: str) -> None:
     columns = [SampleColumn("row", "int"), SampleColumn("m", "number")]
     block = {"row": np.arange(50_000), "m": np.random.default_rng(1).random(50_000)}
     memory = io.BytesIO()
     with atomic("out") as sink:
         for one in (memory, sink):
-            writer = open_writer(format, one, columns)
+            writer = open_writer(form, one, columns)
             writer.write(block)
             writer.close()
     assert Path("out").read_bytes() == memory.getvalue()

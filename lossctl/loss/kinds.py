@@ -114,6 +114,7 @@ ClassScores = Annotated[
     Form("prob", "vector", UNIT, sums_to_one=True),
     Form("real", "vector", MASKED, when="from_logits"),
     Form("real", "vector", MASKED, when="from_log_probs"),
+    Form("nonneg", "vector", NONNEG, when="normalize"),
 ]
 # pred − target: the loss's inputs are those two. The spine subtracts once per block and hands the same
 # array to every loss of the pass.

@@ -46,6 +46,58 @@ class ScoreForm(NamedTuple):
             raise BadValue("from-log-probs", "true", "true or from-logits, not both")
         return self
 
+    def shares(self, pred: Array) -> Array:
+        """Probabilities of all classes, normalised but not clipped."""
+        if self.from_logits:
+            return softmax_parts(pred).probabilities()
+        if self.from_log_probs:
+            return np.exp(pred)
+        return pred / row_sum(pred)[:, None] if self.normalize else pred
+
+    def log_probs(self, pred: Array) -> Array:
+        """Log-probabilities of all classes, shape (n, k)."""
+        if self.from_logits:
+            parts = softmax_parts(pred)
+            return parts.shifted - np.log1p(parts.rest)[:, None]
+        if self.from_log_probs:
+            return pred
+        p = self.shares(pred)
+        return np.log(np.clip(p, self.eps, 1.0) if self.eps else p)
+
+    def log_prob_of(self, label: Codes, pred: Array) -> Array:
+        """Log-probability of one class per row: only that class's logarithm is taken."""
+        if self.from_logits:
+            parts = softmax_parts(pred)
+            return pick(parts.shifted, label) - np.log1p(parts.rest)
+        picked = pick(pred, label)
+        if self.from_log_probs:
+            return picked
+        if self.normalize:
+            picked = picked / row_sum(pred)
+        return np.log(np.clip(picked, self.eps, 1.0) if self.eps else picked)
+
+    def through(self, slope: Array, pred: Array) -> Array:
+        """d/d pred of a loss of which `slope` is d/d log p_k, class by class."""
+        if self.from_log_probs:
+            return slope
+        p = self.shares(pred)
+        if self.from_logits:
+            return slope - p * row_sum(slope)[:, None]
+        steep = np.where((slope == 0.0) | (p < self.eps), 0.0, slope / p)
+        if self.normalize:
+            steep = (steep - row_sum(steep * p)[:, None]) / row_sum(pred)[:, None]
+        return steep
+
+    def label_slope(self, label: Codes, weight: Array, pred: Array) -> Array:
+        """`through` of −weight at one class per row; from logits p_y − 1 is minus the others' shares."""
+        slope = np.zeros_like(pred)
+        put(slope, label, -weight)
+        slope = self.through(slope, pred)
+        if self.from_logits:
+            put(slope, label, np.zeros(len(label)))
+            put(slope, label, -row_sum(slope))
+        return slope
+
 
 def logistic(z: Array) -> Array:
     """1 / (1 + e^−z) to full relative accuracy in both tails."""
@@ -62,13 +114,13 @@ def binary_cost(y: Array, z: Array, pos_weight: float = 1.0) -> Array:
 
 def pick(values: Array, label: Codes) -> Array:
     """values[i, label[i]]."""
-    found: Array = np.take_along_axis(values, label[:, None], axis=1)[:, 0]
+    found: Array = values[np.arange(len(values)), label]
     return found
 
 
 def put(values: Array, label: Codes, new: Array) -> None:
     """values[i, label[i]] = new[i]."""
-    np.put_along_axis(values, label[:, None], new[:, None], axis=1)
+    values[np.arange(len(values)), label] = new
 
 
 class Softmax(NamedTuple):
@@ -94,52 +146,6 @@ def softmax_parts(z: Array) -> Softmax:
     others = np.exp(shifted)
     put(others, top, np.zeros(len(z)))
     return Softmax(top, shifted, others, row_sum(others))
-
-
-def shares(pred: Array, form: ScoreForm) -> Array:
-    """Probabilities of all classes, normalised but not clipped."""
-    if form.from_logits:
-        return softmax_parts(pred).probabilities()
-    if form.from_log_probs:
-        return np.exp(pred)
-    return pred / row_sum(pred)[:, None] if form.normalize else pred
-
-
-def log_probs(pred: Array, form: ScoreForm) -> Array:
-    """Log-probabilities of all classes, shape (n, k)."""
-    if form.from_logits:
-        parts = softmax_parts(pred)
-        return parts.shifted - np.log1p(parts.rest)[:, None]
-    if form.from_log_probs:
-        return pred
-    p = shares(pred, form)
-    return np.log(np.clip(p, form.eps, 1.0) if form.eps else p)
-
-
-def log_prob_of(label: Codes, pred: Array, form: ScoreForm) -> Array:
-    """Log-probability of one class per row: only that class's logarithm is taken."""
-    if form.from_logits:
-        parts = softmax_parts(pred)
-        return pick(parts.shifted, label) - np.log1p(parts.rest)
-    picked = pick(pred, label)
-    if form.from_log_probs:
-        return picked
-    if form.normalize:
-        picked = picked / row_sum(pred)
-    return np.log(np.clip(picked, form.eps, 1.0) if form.eps else picked)
-
-
-def through(slope: Array, pred: Array, form: ScoreForm) -> Array:
-    """d/d pred of a loss of which `slope` is d/d log p_k, class by class."""
-    if form.from_log_probs:
-        return slope
-    p = shares(pred, form)
-    if form.from_logits:
-        return slope - p * row_sum(slope)[:, None]
-    steep = np.where((slope == 0.0) | (p < form.eps), 0.0, slope / p)
-    if form.normalize:
-        steep = (steep - row_sum(steep * p)[:, None]) / row_sum(pred)[:, None]
-    return steep
 
 
 def kept(target: Codes, ignore_index: int | None) -> tuple[Codes, NDArray[np.bool_] | None]:

@@ -124,7 +124,7 @@ def losses(target: Ragged, logs: Ragged, blank: int) -> Array:
 
 
 def slopes(target: Ragged, logs: Ragged, blank: int) -> tuple[Array, NDArray[np.bool_]]:
-    """d loss/d log p, minus the posterior of each class at each step (0 without a path), and which rows have one."""
+    """d loss/d log p = −posterior of each class at each step (0 without a path), and which rows have one."""
     out = np.zeros(logs.values.shape)
     possible = np.empty(len(target.lengths), bool)
     for batch in _batches(target, logs, blank, keep=True):

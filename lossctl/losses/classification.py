@@ -36,13 +36,9 @@ from lossctl.losses._classes import (
     SoftNorm,
     binary_cost,
     kept,
-    log_prob_of,
-    log_probs,
     logistic,
     per_class,
-    put,
     target_shares,
-    through,
 )
 from lossctl.numeric import row_sum, xlog1py, xlogy
 
@@ -58,7 +54,7 @@ from lossctl.numeric import row_sum, xlog1py, xlogy
         like("sklearn", "sklearn.metrics.log_loss", eps=2.220446049250313e-16, note="clips at 2.2e-16"),
         like("optax", "optax.losses.sigmoid_binary_cross_entropy", note="logits only"),
         like("xgboost", "logloss", log_floor=-36.841361487904734, note="log clamped at log 1e-16"),
-        like("lightgbm", "binary_logloss", eps=1e-15, note="clips at 1e-15"),
+        like("lightgbm", "binary_logloss", log_floor=-34.53877639146632, note="log clamped at log 1e-15f"),
         like("catboost", "Logloss", note="raw values are logits"),
     ),
 )
@@ -121,8 +117,14 @@ def _(
 
 
 @loss(
-    aliases=("ce", "cce", "nll", "softmax-cross-entropy", "categorical-cross-entropy",
-             "sparse-categorical-cross-entropy"),
+    aliases=(
+        "ce",
+        "cce",
+        "nll",
+        "softmax-cross-entropy",
+        "categorical-cross-entropy",
+        "sparse-categorical-cross-entropy",
+    ),
     range=ANY,
     best=None,
     tasks=("multi-class", "imbalance"),
@@ -138,7 +140,7 @@ def _(
         like("sklearn", "sklearn.metrics.log_loss", eps=2.220446049250313e-16, note="clips at 2.2e-16"),
         like("optax", "optax.losses.softmax_cross_entropy", note="logits only"),
         like("xgboost", "mlogloss", eps=1e-16, note="clips at 1e-16"),
-        like("lightgbm", "multi_logloss", eps=1e-15, note="clips at 1e-15"),
+        like("lightgbm", "multi_logloss", eps=1.0000000036274937e-15, note="clips at 1e-15f"),
         like("catboost", "MultiClass", note="raw values are logits"),
     ),
 )
@@ -177,12 +179,12 @@ def cross_entropy(
     weights = per_class(class_weights, pred.shape[1])
     label, used = (target, None) if target.ndim == 2 else kept(target, ignore_index)
     if target.ndim == 1 and not label_smoothing:
-        value = -log_prob_of(label, pred, form)
+        value = -form.log_prob_of(label, pred)
         if weights is not None:
             value = np.where(weights[label] == 0.0, 0.0, value * weights[label])
     else:
         scaled = target_shares(label, pred.shape[1], label_smoothing) * (1.0 if weights is None else weights)
-        value = row_sum(np.where(scaled == 0.0, 0.0, -scaled * log_probs(pred, form)))
+        value = row_sum(np.where(scaled == 0.0, 0.0, -scaled * form.log_probs(pred)))
     terms: Any = value
     if weights is not None and target.ndim == 1:
         terms = value, weights[label]
@@ -205,26 +207,22 @@ def _cross_entropy_slope(
     form = ScoreForm.of(params)
     weights = per_class(class_weights, pred.shape[1])
     label, used = (target, None) if target.ndim == 2 else kept(target, ignore_index)
-    share = target_shares(label, pred.shape[1], label_smoothing)
-    if weights is not None and (label_smoothing or target.ndim == 2):
-        share = share * weights
-        if target.ndim == 1:
+    if target.ndim == 1 and not label_smoothing:
+        slope = form.label_slope(label, np.ones(len(label)), pred)
+    else:
+        share = target_shares(label, pred.shape[1], label_smoothing)
+        if weights is not None:
+            share = share * weights
+        if weights is not None and target.ndim == 1:
             share = share / weights[label][:, None]
-        elif soft_norm == "weights":
+        elif weights is not None and soft_norm == "weights":
             share = share / row_sum(target * weights)[:, None]
-    slope = through(-share, pred, form)
-    if form.from_logits and target.ndim == 1 and not label_smoothing:
-        put(slope, label, np.zeros(len(slope)))  # p_y − 1 as minus the other classes' shares: no cancellation
-        put(slope, label, -row_sum(slope))
+        slope = form.through(-share, pred)
     return slope if used is None else np.where(used[:, None], slope, 0.0)
 
 
-def _exponential_of_mean(total: Any, weight: Any) -> Any:
-    return np.exp(total / weight)
-
-
 @loss(
-    Pooled(_exponential_of_mean),
+    Pooled(lambda total, weight: np.exp(total / weight)),
     range=BOUNDLESS,
     best=None,
     tasks=("sequences", "multi-class"),
@@ -256,8 +254,7 @@ def perplexity(
     Avoid when: vocabularies or tokenisations differ: the unit is a token.
     Numerics: as cross-entropy; infinite once any row is.
     See also: cross-entropy is its logarithm, token-nll takes whole sequences.
-    References: Jelinek, Mercer, Bahl & Baker (1977), Perplexity – a Measure of the Difficulty of Speech
-        Recognition Tasks.
+    References: Jelinek, Mercer, Bahl & Baker (1977), Perplexity – a Measure of Difficulty of Speech Tasks.
 
     >>> import lossctl
     >>> round(lossctl.compute("perplexity", [0, 1], [[0.5, 0.5], [0.875, 0.125]]).value, 12)  # √(2·8)

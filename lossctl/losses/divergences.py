@@ -9,7 +9,7 @@ import numpy as np
 
 from lossctl.domain import NONNEG, POSITIVE, REAL, UNIT, Interval
 from lossctl.loss import Array, Form, Param, Real, Simplex, Whole, gradient, like, loss
-from lossctl.numeric import logsumexp, row_sum, xlogy
+from lossctl.numeric import logsumexp, row_sum, xlog1py, xlogy
 
 HALF = Interval(0.0, 0.5, open_high=True)
 LOGS = Interval(-math.inf, math.inf, open_high=True)
@@ -230,8 +230,8 @@ def js(target: Shares, pred: Shares, *, base: Base = None, normalize: Normalize 
     Gradient: ½·log(Q/M) with respect to Q.
     Use when: a bounded and symmetric divergence is wanted, also where one distribution is zero.
     Avoid when: a zero predicted where the target has mass must cost without bound (kl).
-    Numerics: with u = (P − Q)/(P + Q) a class costs ½M·[(1+u)·log(1+u) + (1−u)·log(1−u)], for small u
-        ½M·[log1p(−u²) + 2u·artanh u]: every term is positive, so near equality nothing cancels.
+    Numerics: with u = (P − Q)/(P + Q) a class costs ½M·[(1+u)·log(1+u) + (1−u)·log(1−u)], for |u| < ½ by
+        the series ½M·Σ u²ⁿ/(n(2n − 1)): every term is positive, so near equality nothing cancels.
     See also: kl; its square root is a distance.
     References: Lin (1991), Divergence Measures Based on the Shannon Entropy.
 
@@ -240,9 +240,11 @@ def js(target: Shares, pred: Shares, *, base: Base = None, normalize: Normalize 
     1.0
     """
     middle, u = _contrast(target, pred, normalize)
-    small = np.where(np.abs(u) < 0.5, u, 0.0)
-    near = np.log1p(-small * small) + 2.0 * small * np.arctanh(small)
-    far = xlogy(1.0 + u, 1.0 + u) + xlogy(1.0 - u, 1.0 - u)
+    square = np.where(np.abs(u) < 0.5, u * u, 0.0)
+    near = np.zeros_like(square)
+    for n in range(26, 0, -1):
+        near = square * (near + 1.0 / (n * (2 * n - 1)))
+    far = xlog1py(1.0 + u, u) + xlog1py(1.0 - u, -u)
     cost = row_sum(middle * np.where(np.abs(u) < 0.5, near, far))
     return np.maximum(0.5 * cost, 0.0) / _unit(base)
 

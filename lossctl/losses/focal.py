@@ -36,9 +36,7 @@ from lossctl.losses._classes import (
     logistic,
     pick,
     put,
-    shares,
     softmax_parts,
-    through,
 )
 from lossctl.numeric import row_sum, xlog1py, xlogy
 
@@ -134,7 +132,7 @@ def _pieces(pred: Array, label: Codes | None, form: ScoreForm) -> tuple[Array, A
     if form.from_log_probs:
         logs = pred if label is None else pick(pred, label)
         return np.exp(logs), -np.expm1(logs), -logs
-    p = shares(pred, form) if label is None else pick(shares(pred, form), label)
+    p = form.shares(pred) if label is None else pick(form.shares(pred), label)
     p = np.clip(p, form.eps, 1.0) if form.eps else p
     return p, 1.0 - p, -np.log(p)
 
@@ -227,10 +225,6 @@ def _(
     steep = missed**gamma * (1.0 + np.where(missed == 0.0, gamma, ease))
     if label is None:
         share = target * balance
-        return through(np.where(share == 0.0, 0.0, -share * steep), pred, form)
-    slope = np.zeros_like(pred)
-    put(slope, label, -balance[label] * steep)
-    slope = through(slope, pred, form)
-    if form.from_logits:
-        put(slope, label, -balance[label] * steep * missed)
+        return form.through(np.where(share == 0.0, 0.0, -share * steep), pred)
+    slope = form.label_slope(label, balance[label] * steep, pred)
     return slope if used is None else np.where(used[:, None], slope, 0.0)

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lossctl.domain import ANY, NONNEG, UNIT, Interval
+from lossctl.domain import ANY, NONNEG, UNIT
 from lossctl.loss import (
     Array,
     BadValue,
@@ -34,12 +33,8 @@ from lossctl.losses._classes import (
     IgnoreIndex,
     ScoreForm,
     kept,
-    log_prob_of,
-    log_probs,
-    put,
-    through,
 )
-from lossctl.numeric import row_sum, segment_sum
+from lossctl.numeric import segment_sum
 
 StepLabels = Annotated[Ragged, Form("label", "sequence", of="pred", ignore="ignore_index")]
 StepScores = Annotated[
@@ -58,14 +53,15 @@ def _matched(target: Ragged, pred: Ragged) -> None:
     wrong = target.lengths != pred.lengths
     if wrong.any():
         at = int(np.argmax(wrong))
-        raise BadValue("target", f"{target.lengths[at]} labels", f"one per step of pred, here {pred.lengths[at]}")
+        found, wanted = target.lengths[at], pred.lengths[at]
+        raise BadValue("target", f"{found} labels", f"one per step of pred, here {wanted}")
 
 
 def _step_costs(target: Ragged, pred: Ragged, form: ScoreForm, ignore_index: int | None) -> Masked:
     """Σ −log p and the number of steps that count, of each row; rows without such a step are left out."""
     _matched(target, pred)
     label, used = kept(target.values, ignore_index)
-    costs = -log_prob_of(label, pred.values, form.checked())
+    costs = -form.checked().log_prob_of(label, pred.values)
     steps = target.lengths.astype(np.float64)
     if used is not None:
         costs = np.where(used, costs, 0.0)
@@ -79,13 +75,7 @@ def _step_slope(target: Ragged, pred: Ragged, form: ScoreForm, ignore_index: int
     label, used = kept(target.values, ignore_index)
     counted = np.ones(len(label)) if used is None else used.astype(np.float64)
     share = counted / np.repeat(segment_sum(counted, target.offsets), target.lengths)
-    share = np.where(counted > 0.0, share, 0.0)
-    slope = np.zeros_like(pred.values)
-    put(slope, label, -share)
-    slope = through(slope, pred.values, form)
-    if form.from_logits:
-        put(slope, label, np.zeros(len(label)))  # as minus the other classes' shares: no cancellation
-        put(slope, label, -row_sum(slope))
+    slope = form.checked().label_slope(label, np.where(counted > 0.0, share, 0.0), pred.values)
     return Ragged(slope, pred.offsets)
 
 
@@ -95,8 +85,13 @@ def _step_slope(target: Ragged, pred: Ragged, form: ScoreForm, ignore_index: int
     best=None,
     tasks=("segmentation", "images"),
     likes=(
-        like("torch", "torch.nn.CrossEntropyLoss on (N, C, H, W)", ignore_index=-100, note="logits, class-major"),
-        like("smp", "SoftCrossEntropyLoss", exists=False, note="ignored pixels stay in the divisor"),
+        like(
+            "torch",
+            "torch.nn.CrossEntropyLoss on (N, C, H, W)",
+            ignore_index=-100,
+            note="logits, class-major",
+        ),
+        like("smp", "SoftCrossEntropyLoss", exists=False, note="ignored pixels count in N"),
     ),
 )
 def pixel_cross_entropy(
@@ -111,7 +106,7 @@ def pixel_cross_entropy(
 
     Formula: Σ −log p_y over all pixels of all images / their number.
     Gradient: of an image alone, (softmax(z) − e_y)/n for each of its n pixels; −1/(n·p_y) for probabilities.
-    Aggregate: pooled over pixels, so a large image weighs more; --reduction mean averages the images' means.
+    Aggregate: pooled over pixels, so a large image weighs more; --reduction mean averages images.
     Use when: every pixel has one class and is judged by itself.
     Avoid when: the classes' areas differ by orders of magnitude (dice, focal).
     Numerics: as cross-entropy; an image whose pixels are all ignored is left out.
@@ -137,7 +132,7 @@ def _(target: Ragged, pred: Ragged, *, from_logits: bool, eps: float, ignore_ind
     tasks=("sequences",),
     likes=(
         like("torch", "torch.nn.CrossEntropyLoss over all tokens", ignore_index=-100, note="logits"),
-        like("torchmetrics", "log of torchmetrics.text.Perplexity", note="logits; inf once a softmax underflows"),
+        like("torchmetrics", "log of torchmetrics.text.Perplexity", note="takes logits"),
     ),
 )
 def token_nll(
@@ -151,8 +146,8 @@ def token_nll(
     """Token negative log-likelihood: cross-entropy of the right token, per token of all sequences.
 
     Formula: Σ −log p(token) over all tokens / their number.
-    Gradient: of a sequence alone, (softmax(z) − e_y)/n for each of its n tokens; −1/(n·p_y) for probabilities.
-    Aggregate: pooled over tokens, so a long sequence weighs more; --reduction mean averages the sequences' means.
+    Gradient: of a sequence alone, (softmax(z) − e_y)/n at each of its n tokens; −1/(n·p_y) for probabilities.
+    Aggregate: pooled over tokens, so a long sequence weighs more; --reduction mean averages sequences.
     Use when: language models are compared on the same tokens; its exponential is the perplexity.
     Avoid when: labels are not aligned with the steps (ctc).
     Numerics: as cross-entropy; a sequence without a token that counts is left out.
@@ -160,7 +155,7 @@ def token_nll(
     References: Bengio, Ducharme, Vincent & Jauvin (2003), A Neural Probabilistic Language Model.
 
     >>> import lossctl
-    >>> lossctl.compute("token-nll:from-logits=true", [[0, 1], [1]], [[[0, 0], [0, 0]], [[0, 0]]]).value  # log 2
+    >>> lossctl.compute("token-nll:from-logits=true", [[0, 1], [1]], [[[0, 0]] * 2, [[0, 0]]]).value  # log 2
     0.6931471805599453
     """
     return _step_costs(target, pred, ScoreForm(from_logits, from_log_probs), ignore_index)
@@ -219,9 +214,10 @@ def _log_steps(pred: Ragged, from_logits: bool) -> Ragged:
     if not from_logits:
         return pred
     out = np.empty_like(pred.values)
-    for start in range(0, len(out), 4096):  # temporaries stay in the cache
-        block = slice(start, start + 4096)
-        out[block] = log_probs(pred.values[block], ScoreForm(from_logits=True))
+    size = max(1, 8192 // out.shape[1])  # temporaries stay in the cache
+    for start in range(0, len(out), size):
+        block = slice(start, start + size)
+        out[block] = ScoreForm(from_logits=True).log_probs(pred.values[block])
     return Ragged(out, pred.offsets)
 
 
@@ -245,7 +241,7 @@ def _(
 
 
 def _edits(first: Sequence[str], second: Sequence[str]) -> int:
-    """Levenshtein distance; a column of the table is two integers with a bit per item of `first` (Hyyrö 2003)."""
+    """Levenshtein distance; two integers hold a column of its table, a bit per item (Hyyrö 2003)."""
     if not first or not second or first == second:
         return 0 if first == second else max(len(first), len(second))
     where: dict[str, int] = {}

@@ -32,9 +32,7 @@ def _running_logsumexp(x: Array, weights: Array) -> Array:
     return out
 
 
-def _partial_likelihood(
-    time: Array, event: Array, pred: Array, weights: Array | None, *, ties: str
-) -> float:
+def _partial_likelihood(time: Array, event: Array, pred: Array, weights: Array | None, *, ties: str) -> float:
     w = np.ones(len(time)) if weights is None else weights
     order = np.lexsort((w, pred, event, -time))
     order = order[w[order] > 0.0]  # one order of rows whatever order they came in, so one rounding
@@ -72,9 +70,9 @@ def _efron(group: NDArray[np.int64], w: Array, log_share: Array, groups: int) ->
     tasks=("survival",),
     scale_free=False,
     likes=(
-        like("xgboost", "cox-nloglik", ties="breslow", note="its predictions are e^pred; a negative time is censored"),
-        like("lifelines", "−CoxPHFitter.log_likelihood_", exists=False, note="the sum over events, Efron's ties"),
-        like("catboost", "Cox", exists=False, note="the sum over events; a negative target is censored"),
+        like("xgboost", "cox-nloglik", ties="breslow", note="its predictions are e^pred"),
+        like("lifelines", "−CoxPHFitter.log_likelihood_", exists=False, note="sum over events, Efron's ties"),
+        like("catboost", "Cox", exists=False, note="sum over events"),
     ),
 )
 def cox_ph(
@@ -90,7 +88,7 @@ def cox_ph(
     """Cox's negative log partial likelihood per event: did those who failed first carry the highest risk?
 
     Formula: (1/D)·Σ_events (log Σ_{t_j ≥ t_i} e^{h_j} − h_i), D the number of events.
-    Gradient: of the sum, −δ_k + Σ_{events t_i ≤ t_k} e^{h_k} / Σ_{t_j ≥ t_i} e^{h_j} (a row has no loss of its own).
+    Gradient: a row has no loss of its own; of the sum, Σ_{events t_i ≤ t_k} e^{h_k}/Σ_{t_j ≥ t_i} e^{h_j} − δ_k.
     Aggregate: needs all rows in memory (24 bytes each) and does not depend on their order; a weight counts
         the row that often in its risk sets and as an event, as in R.
     Use when: a log-hazard ratio is predicted and follow-up ends before the event for some rows.

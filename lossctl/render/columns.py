@@ -1,10 +1,11 @@
 """Columns of per-sample output as Arrow text: casts and joins run in C++, Python only where text needs care.
 
-Turning 1,048,576 doubles into text: Python repr 532 ms, json.dumps 534 ms, Arrow cast 123 ms (with the
-row number and the line around it: f-strings 698 ms, pyarrow.csv 137 ms, cast and join 135 ms). The cast gives
-the shortest digits that read back to the same bits, checked on a million random bit patterns, but writes "-0",
-which a reader of integers takes for 0: it is written "-0.0". Joining, unlike pyarrow.csv, serves every format
-and quotes only what needs it. A str passed to a compute function would import pandas: scalars come from arrays.
+Turning 1,048,576 doubles into text takes Python repr 532 ms, json.dumps 534 ms, the Arrow cast 123 ms; with
+the row number and the line around it f-strings 698 ms, pyarrow.csv 137 ms, cast and join 135 ms. The cast
+gives the shortest digits that read back to the same bits, checked on a million random bit patterns, but
+writes "-0", which a reader of integers takes for 0: it is written "-0.0". Joining, unlike pyarrow.csv, serves
+every format and quotes only what needs it. A str handed to a compute function would import pandas, so scalars
+are taken out of arrays.
 """
 
 from __future__ import annotations
