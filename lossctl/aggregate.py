@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from lossctl.advice import warnings_of
 from lossctl.apply import Job
 from lossctl.errors import DataError
 from lossctl.evaluate import Outcome
@@ -139,7 +140,7 @@ def to_result(plan: Plan, outcome: Outcome, dataset: Any) -> Result:
     ]
     if scores and plan.reading.weight and all(s.empty and s.rows for s in scores if not s.group):
         raise DataError("the weights add up to zero", column=plan.reading.weight.columns[0])
-    return Result(inputs, plan.columns, plan.guessed, rows, scores)
+    return Result(inputs, plan.columns, plan.guessed, rows, scores, warnings_of(plan, outcome, scores))
 
 
 def _spec_score(plan: Plan, outcome: Outcome, spec: Spec, code: int | None, group: dict[str, str]) -> Score:

@@ -18,6 +18,7 @@ from lossctl.groups import GroupTable, Keys
 from lossctl.loss.kinds import Ragged
 
 Mask = NDArray[np.bool_]
+HEAD = 1000  # first rows that advice is based on, the same whatever the block size
 
 __all__ = ["Block", "Reader", "Reading"]
 
@@ -82,6 +83,7 @@ class Reader:
         self.reading = reading
         self.block_rows = block_rows
         self.tally = Tally()
+        self.head: dict[Feed, NDArray[Any] | None] = {}
         feeds = list(reading.feeds)
         if reading.weight is not None:
             feeds.append(reading.weight)
@@ -93,6 +95,8 @@ class Reader:
         """Blocks of one Arrow batch whose first row is `start` in the data set, `first_row` in its file."""
         for each in self.loaders.values():
             each.attach(batch)
+        if start == 0:
+            self.head = {feed: each.head(HEAD) for feed, each in self.loaders.items()}
         codes = self.reading.groups.codes(batch, path, first_row) if self.reading.groups is not None else None
         keep = self.reading.keep(batch) if self.reading.keep else None
         for low in range(0, batch.num_rows, self.block_rows):

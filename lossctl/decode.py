@@ -72,6 +72,10 @@ class Loader:
     def load(self, low: int, high: int) -> Loaded:
         raise NotImplementedError
 
+    def head(self, rows: int) -> NDArray[Any] | None:
+        """The first values of the attached batch, for advice only; None where there is none to give."""
+        return None
+
     def agree(self, others: Sequence[Loader]) -> None:
         """Check over all workers what no block can decide alone."""
         widths = {each.width for each in (self, *others)} - {None}
@@ -272,6 +276,9 @@ class Scalars(Loader):
         self._values, self._valid = numbers(column)
         if self.form.kind == "label":
             self._classes = self.class_count(batch)
+
+    def head(self, rows: int) -> NDArray[Any] | None:
+        return self._values[:rows]
 
     def load(self, low: int, high: int) -> Loaded:
         valid = None if self._valid is None else self._valid[low:high]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from lossctl.apply import Job
 from lossctl.batch import Block, Reader, Tally
+from lossctl.columns import Feed
 from lossctl.errors import DataError
 from lossctl.exact import Workspace, check_arithmetic
 from lossctl.loss.kinds import Largest, Mean, Pooled, Whole
@@ -48,6 +49,7 @@ class Outcome:
     tally: Tally
     rows_of: dict[str, int]
     notes: dict[str, int]
+    head: dict[Feed, Any]
 
 
 class Worker:
@@ -177,7 +179,7 @@ def run(
             f"no row is left of {tally.read} (filtered {tally.filtered}, skipped {tally.skipped})",
             hint="there is nothing to judge",
         )
-    return Outcome(first.states, tally, counter.rows_of, _notes(workers))
+    return Outcome(first.states, tally, counter.rows_of, _notes(workers), _head(workers))
 
 
 def _notes(workers: Sequence[Worker]) -> dict[str, int]:
@@ -188,6 +190,10 @@ def _notes(workers: Sequence[Worker]) -> dict[str, int]:
                 name = ",".join(feed.columns)
                 notes[name] = notes.get(name, 0) + loader.unnormalised
     return notes
+
+
+def _head(workers: Sequence[Worker]) -> dict[Feed, Any]:
+    return next((each.reader.head for each in workers if each.reader.head), {})
 
 
 class _Counter:

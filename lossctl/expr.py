@@ -39,9 +39,8 @@ FUNCTIONS: Mapping[str, tuple[Any, ...]] = (  # what is applied after each argum
     | {"clip": (None, np.maximum, np.minimum), "where": (None, None, np.where)}
 )
 _NODES = """Add:add Sub:subtract Mult:multiply Div:true_divide FloorDiv:floor_divide Mod:remainder Pow:power
-UAdd:positive USub:negative And:logical_and Or:logical_or Not:logical_not BitAnd:logical_and
-BitOr:logical_or Invert:logical_not Lt:less LtE:less_equal Gt:greater GtE:greater_equal Eq:equal
-NotEq:not_equal"""
+UAdd:positive USub:negative And:logical_and Or:logical_or Not:logical_not BitAnd:logical_and BitOr:logical_or
+Invert:logical_not Lt:less LtE:less_equal Gt:greater GtE:greater_equal Eq:equal NotEq:not_equal"""
 _OPERATORS: Mapping[type, np.ufunc] = {
     getattr(ast, node): getattr(np, ufunc) for node, ufunc in (pair.split(":") for pair in _NODES.split())
 }
@@ -50,8 +49,8 @@ _TRUTHS = {u for u in (*_OPERATORS.values(), np.isnan, np.isfinite) if u(*[1.0] 
 _RESERVED = "|".join(sorted({*keyword.kwlist} - {"and", "or", "not", "in"}))
 _TOKEN = re.compile(
     r"""(?asx)(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?![\w.]) | (?!(?:RESERVED)\b)[A-Za-z_]\w* | \*\*|//
-    | [<>=!]=|&(?!&)|\|(?!\|)|[-+*/%<>~(),] | '(?:[^'\\]|\\['"\\])*' | "(?:[^"\\]|\\['"\\])*" | `(?:[^`]|``)+`(?!`)
-    | (?P<space>[ ]+) | (?P<bad>\w+|.)""".replace("RESERVED", _RESERVED)
+    | [<>=!]=|&(?!&)|\|(?!\|)|[-+*/%<>~(),] | '(?:[^'\\]|\\['"\\])*' | "(?:[^"\\]|\\['"\\])*"
+    | `(?:[^`]|``)+`(?!`) | (?P<space>[ ]+) | (?P<bad>\w+|.)""".replace("RESERVED", _RESERVED)
 )
 _SHORTEN = "compute a column beforehand"
 _GRAMMAR = "there are numbers, columns (odd names in backticks), + - * / // % **, comparisons, and or not"

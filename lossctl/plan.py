@@ -20,7 +20,7 @@ from lossctl.loss.spec import Bound, Spec
 
 REDUCTIONS = ("mean", "sum", "mean-n", "pooled", "none")
 GROUP_KEY = pa.dictionary(pa.int32(), pa.string())
-BLOCK_ROWS = 32768
+BLOCK_ROWS = 15872  # 124 KiB a column: larger arrays leave malloc's heap (see cli/allocator.py)
 BLOCK_ITEMS = 1 << 17  # values of one vector block: 1 MiB, so that a few of them share the second-level cache
 
 
@@ -202,7 +202,7 @@ def _is_number(text: Any) -> bool:
 
 
 def _block_rows(jobs: Any, settings: Settings, schema: Schema) -> int:
-    """Rows of a block: 32,768 numbers per column measured best; vectors fewer, by their width."""
+    """Rows of a block: those of scalars stay under 128 KiB a column; vectors fewer, by their width."""
     if settings.chunk_rows is not None:
         return settings.chunk_rows
     widest = 1

@@ -33,7 +33,8 @@ def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("a.parquet", "a.parquet", "parquet"), ("a.csv", "a.csv", "csv"), ("a.tsv", "a.tsv", "tsv"),
         ("a.jsonl", "a.jsonl", "jsonl"), ("a.json", "a.json", "json"), ("a.md", "a.md", "markdown"),
         ("a.TXT", "a.TXT", "table"), ("json:a.csv", "a.csv", "json"), ("x:a.csv", "x:a.csv", "csv"),
-        ("value:out", "out", "value"), ("./value:a.md", "./value:a.md", "markdown"), ("csv:-", "/dev/stdout", "csv"),
+        ("value:out", "out", "value"), ("./value:a.md", "./value:a.md", "markdown"),
+        ("csv:-", "/dev/stdout", "csv"),
         ("csv:/dev/full", "/dev/full", "csv"), ("json:csv:x", "csv:x", "json"),
     ],
 )  # fmt: skip
@@ -120,7 +121,7 @@ def test_atomic_writes_whole_with_the_mode_of_the_umask(there: Path) -> None:
 def test_atomic_leaves_the_old_file_on_failure(there: Path, error: type[BaseException]) -> None:
     Path("a.csv").write_text("old")
     before = set(os.listdir("/proc/self/fd"))
-    with pytest.raises(error), atomic("a.csv") as sink:
+    with pytest.raises(error), atomic("a.csv") as sink:  # noqa: PT012
         sink.write(b"x" * 1_000_000)
         raise error("stop")
     assert Path("a.csv").read_text() == "old"
@@ -157,7 +158,7 @@ def test_order_of_system_calls(there: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_no_clobber_holds_to_the_end(there: Path) -> None:
-    with pytest.raises(UsageError, match="exists"), atomic("a.csv", clobber=False) as sink:
+    with pytest.raises(UsageError, match="exists"), atomic("a.csv", clobber=False) as sink:  # noqa: PT012
         sink.write(b"new")
         Path("a.csv").write_text("made meanwhile")
     assert Path("a.csv").read_text() == "made meanwhile"
@@ -205,7 +206,7 @@ def test_dev_full_and_fifos(there: Path) -> None:
 def test_writers_notice_a_full_disk(form: str) -> None:
     columns = [SampleColumn("row", "int"), SampleColumn("m", "number")]
     block = {"row": np.arange(100_000), "m": np.random.default_rng(1).random(100_000)}
-    with pytest.raises(ResourceError, match="No space left"), atomic("/dev/full") as sink:
+    with pytest.raises(ResourceError, match="No space left"), atomic("/dev/full") as sink:  # noqa: PT012
         writer = open_writer(form, sink, columns)
         for _ in range(3):
             writer.write(block)
@@ -317,7 +318,10 @@ def test_stdout_by_name_reaches_the_redirected_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_killed_while_writing_leaves_the_old_file(tmp_path: Path, number: int) -> None:
     (tmp_path / "a.csv").write_text("old")
-    code = f"import os\nwith atomic('a.csv') as sink:\n    sink.write(b'x' * 1000000)\n    os.kill(os.getpid(), {int(number)})\n    import time; time.sleep(9)"
+    code = (
+        "import os, time\nwith atomic('a.csv') as sink:\n    sink.write(b'x' * 1000000)\n"
+        f"    os.kill(os.getpid(), {int(number)}); time.sleep(9)"
+    )
     assert run(code, "RUN", tmp_path).returncode != 0
     assert (tmp_path / "a.csv").read_text() == "old"
     left = [name for name in os.listdir(tmp_path) if name.startswith(".lossctl-")]

@@ -73,11 +73,11 @@ def test_table_without_groups_shows_parts_and_ignored() -> None:
     parts = (Part("dice", 1.0, 0.25), Part("bce", 0.1, math.inf))
     made = result(score("dice+0.1*bce", 0.1234567, parts=parts, ignored=3), score("mae", 0.5, empty=True))
     assert render(made, "table", digits=3) == (
-        "loss            value  rows  ignored\n"
-        "dice+0.1*bce    0.123     4        3\n"
-        "  dice (x1)      0.25\n"
-        "  bce (x0.1)      inf\n"
-        "mae             empty     4        0\n"
+        "loss          value  rows  ignored\n"
+        "dice+0.1*bce  0.123     4        3\n"
+        "  dice (x1)    0.25\n"
+        "  bce (x0.1)    inf\n"
+        "mae           empty     4        0\n"
         "\n"
         "7 rows read: 4 used, 1 skipped, 2 filtered, ignored 3 by dice+0.1*bce, 0 by mae\n"
         "signature dice+0.1*bce|mean|exact|lossctl 0.1.0\n"
@@ -117,7 +117,8 @@ def test_colour_changes_no_text_and_plain_has_none(monkeypatch: pytest.MonkeyPat
         coloured = render(made, "table", color=True)
         assert "\x1b[" in coloured
         assert "\x1b" not in plain
-        assert re.sub(r"\x1b\[[0-9;]*m *|\s+$", "", coloured).split() == plain.split()
+        stripped = re.sub(r"\x1b\[[0-9;]*m", "", coloured)
+        assert [line.rstrip() for line in stripped.splitlines()] == plain.splitlines()
     assert max(map(len, render(wide, "table").splitlines())) > 800
 
 
@@ -125,9 +126,7 @@ def test_a_terminal_width_is_kept_and_nothing_lost() -> None:
     made = result(score("mae:x=" + "abcdefghij" * 9, 0.5))
     lines = render(made, "table", width=40).splitlines()
     assert max(map(len, lines)) <= 40
-    assert (
-        "".join("".join(lines).split()).count("j") == 18 + 1
-    )  # spec and signature, and `rejected`-free notes
+    assert "".join(lines).count("j") == 2 * 9  # the spec and the signature
     assert "…" not in "".join(lines)
 
 
@@ -253,7 +252,7 @@ def test_error_json() -> None:
     assert json.loads(error_json(LossctlError("\ud800")))["error"]["exit"] == 70
 
 
-# -- per-sample output -------------------------------------------------------------------------------------------
+# -- per-sample output
 
 COLUMNS = [
     SampleColumn("row", "int"),
@@ -288,7 +287,8 @@ SAMPLES = {
     '{"row":1,"id":null,"mae":null,"g":[0.5,null],"status":{"mae":"nan","g":"-inf"}}\n'
     '{"row":2,"id":"=1+x","mae":-0.0,"g":[0,1]}\n'
     '{"row":3,"id":"q\\",|","mae":null,"g":null,"status":{"mae":"ignored","g":"ignored"}}\n',
-    "markdown": "| row | id | mae | g\\_0 | g\\_1 |\n| ---: | --- | ---: | ---: | ---: |\n| 0 | a | 0.1 | 1 | 2.5 |\n"
+    "markdown": "| row | id | mae | g\\_0 | g\\_1 |\n"
+    "| ---: | --- | ---: | ---: | ---: |\n| 0 | a | 0.1 | 1 | 2.5 |\n"
     '| 1 |  | nan | 0.5 | -inf |\n| 2 | =1+x | -0.0 | 0 | 1 |\n| 3 | q",\\| |  |  |  |\n',
     "value": "0.1\t1\t2.5\nnan\t0.5\t-inf\n-0.0\t0\t1\nnan\tnan\tnan\n",
     "table": "         row  id                      mae            g_0            g_1\n"
@@ -301,13 +301,6 @@ SAMPLES = {
 
 @pytest.mark.parametrize("form", SAMPLES)
 def test_samples(form: str) -> None:
-    if form == "table":
-        SAMPLES[form] = "\n".join(
-            re.sub(r"^(.{12}  .{12})(.*)$", r"\1\2", line) for line in SAMPLES[form].split("\n")
-        )
-        lines = [line.split() for line in written(form, BLOCK, ignored=IGNORED).decode().splitlines()]
-        assert lines == [line.split() for line in SAMPLES[form].splitlines()]
-        return
     assert written(form, BLOCK, ignored=IGNORED).decode() == SAMPLES[form]
 
 

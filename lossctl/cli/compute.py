@@ -10,6 +10,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from lossctl.cli.allocator import keep_freed_memory
 from lossctl.errors import BadValue, UsageError, visible
 from lossctl.loss.registry import all_losses
 from lossctl.loss.spec import parse
@@ -88,6 +89,7 @@ def run(text: str, files: Sequence[str], **values: Any) -> None:
     from lossctl.sources import open_dataset
 
     _check_choices(values, FORMATS)
+    keep_freed_memory()
     given = {
         k.removeprefix("param_"): v for k, v in values.items() if k.startswith("param_") and v is not None
     }

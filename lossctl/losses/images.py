@@ -186,8 +186,9 @@ def _quotient(top: Array, bottom: Array) -> Array:
         like("monai", "monai.losses.SSIMLoss(spatial_dims=2)", note="channels first"),
         like(
             "torchmetrics",
-            "1 − torchmetrics.image.StructuralSimilarityIndexMeasure(data_range=1.0)",
-            note="takes the data range from the images unless told; window from sigma",
+            "1 − torchmetrics.image.StructuralSimilarityIndexMeasure",
+            exists=False,
+            note="windows reach past the border, over reflected pixels; data range from the images",
         ),
         like(
             "kornia",

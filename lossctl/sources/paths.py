@@ -62,10 +62,9 @@ def _spread(paths: Sequence[str]) -> Iterator[str]:
 def _matches(path: str) -> list[str]:
     if os.path.lexists(path) or not glob.has_magic(path):
         return [path]
-    names = sorted(glob.glob(path, recursive=True))
+    names = [name for name in sorted(glob.glob(path, recursive=True)) if not _leftover(name, path)]
     if not names:
         raise DataError("the pattern matches no file", path=path, hint="check the directory and the quotes")
-    names = [name for name in names if not _leftover(name, path)]
     # `**` lists a directory and also everything in it: what is inside counts once
     folders = {name for name in names if os.path.isdir(name)}
     if "**" in path and len(folders) < len(names):
@@ -74,7 +73,7 @@ def _matches(path: str) -> list[str]:
 
 
 def _leftover(name: str, pattern: str) -> bool:
-    """What a writer leaves beside its data: `_SUCCESS` and the like, and `_temporary` directories under `**`."""
+    """What writers leave beside data: `_SUCCESS` and the like, and `_temporary` directories under `**`."""
     folder, file = os.path.split(name)
     if file.startswith("_") and not _is_data(file) and not os.path.isdir(name):
         return True

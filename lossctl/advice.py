@@ -1,0 +1,47 @@
+"""Warnings about likely misuse, from what a pass noticed; they never change a number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from lossctl.apply import Job
+from lossctl.evaluate import Outcome
+from lossctl.plan import Plan
+from lossctl.result import Score
+
+__all__ = ["warnings_of"]
+
+_WORDS = {"inf": "infinite", "-inf": "minus infinity", "nan": "not a number"}
+
+
+def warnings_of(plan: Plan, outcome: Outcome, scores: Sequence[Score]) -> list[str]:
+    """Rows that are not distributions, rows of infinite loss, regression losses on class labels."""
+    made = [
+        f"{columns}: {count} rows of probabilities do not sum to one"
+        for columns, count in sorted(outcome.notes.items())
+    ]
+    for score in scores:
+        if not score.group:
+            made += [
+                f"{score.spec}: {n} rows have a loss that is {_WORDS[s]}" for s, n in score.nonfinite.items()
+            ]
+    labels = dict.fromkeys(name for job in plan.jobs for name in _labels_as_numbers(job, outcome))
+    made += [
+        f"{name} looks like class labels 0/1: an error of numbers says little about them "
+        "(see: lossctl list --task binary)"
+        for name in labels
+    ]
+    return made
+
+
+def _labels_as_numbers(job: Job, outcome: Outcome) -> list[str]:
+    tasks = job.bound.loss.tasks
+    feed = job.feeds.get("target")
+    if "regression" not in tasks or "binary" in tasks or feed is None:
+        return []
+    head = outcome.head.get(feed)
+    if head is None or len(head) < 20 or not np.isin(head, (0, 1)).all() or len(np.unique(head)) < 2:
+        return []
+    return [feed.columns[0]]
