@@ -31,6 +31,8 @@ def value_of(job: Job, state: State, code: int | None) -> float:
         if isinstance(state, KeptState):
             assert isinstance(reduction, Whole)
             terms, weights = state.arrays(code)
+            if any(np.isnan(term).any() for term in terms):
+                return float("nan")
             return float(reduction.value(*terms, weights, **job.value_params))
         assert isinstance(state, TermState)
         if job.reduction == "pooled" and isinstance(reduction, Pooled):

@@ -121,7 +121,7 @@ class Job:
         value = made.columns[0]
         if isinstance(self.bound.loss.reduction, Mean) and len(made.columns) == 2:
             value = value / made.columns[1]
-        return value, made.used
+        return value + 0.0, made.used  # no row's value is minus zero
 
     def _voided(self, made: Terms, block: Block) -> Terms:
         if block.void is None or not block.void.any():
@@ -130,6 +130,7 @@ class Job:
         if self.bound.loss.unit == "group":
             void = np.logical_or.reduceat(void, block.extra["offsets"][:-1])
         void = np.repeat(void, made.repeat)
+        made.used = None if made.used is None else made.used | void
         made.columns = [c if isinstance(c, int) else np.where(void, np.nan, c) for c in made.columns]
         return made
 

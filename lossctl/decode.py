@@ -114,9 +114,14 @@ class Loader:
         if self.missing == "error":
             troubles.append(self._trouble(gone, data, valid, name))
         if self.missing == "propagate" and domain == REAL and self.form.kind == "real":
-            return Loaded(data, None, troubles)
-        filler = 0.0 if domain.contains(0.0) else 1.0
-        return Loaded(np.where(gone, filler, data), missing, troubles)
+            return Loaded(data, any_row(np.isnan(data)), troubles)
+        return Loaded(np.where(gone, self._filler(data[~outside]), data), missing, troubles)
+
+    def _filler(self, legal: NDArray[Any]) -> float:
+        """What stands for a missing value: one that the block holds elsewhere, so that no check minds it."""
+        if legal.size:
+            return float(legal[0])
+        return 0.0 if self.form.domain.contains(0.0) and self.form.kind != "sign" else 1.0
 
     def _too_long(self, values: NDArray[Any], name: Callable[[int], str], troubles: list[Trouble]) -> None:
         if values.size == 0 or (int(values.max()) <= EXACT and int(values.min()) >= -EXACT):

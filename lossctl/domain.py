@@ -56,9 +56,9 @@ class Interval:
     def sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
         """Random values inside, closed finite ends among them; unbounded sides reach a few units out."""
         low, high = self.ends
-        near = 0.0 if low <= 0.0 <= high else (low if math.isfinite(low) else high)
-        bottom = low if math.isfinite(low) else near - 4.0
-        top = high if math.isfinite(high) else near + 4.0
+        near = 0.0 if low <= 0.0 <= high else (low if math.isfinite(self.low) else high)
+        bottom = low if math.isfinite(self.low) else near - 4.0
+        top = high if math.isfinite(self.high) else near + 4.0
         values = rng.uniform(bottom, top, shape)
         flat = values.reshape(-1)
         for end, at in ((self.low, 0), (self.high, 1)):

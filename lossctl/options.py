@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lossctl.cli.plain import read_plainly
 from lossctl.loss.declare import Loss
 from lossctl.loss.params import REQUIRED, BoundParam, value_text
 from lossctl.loss.registry import get
@@ -254,7 +255,7 @@ def compute_command(text: str, run: Callable[..., None]) -> Any:
     command.__annotations__ = {p.name: p.annotation for p in parameters}
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     app.command(name=text, help=help_)(command)
-    return typer.main.get_command(app)
+    return read_plainly(typer.main.get_command(app))
 
 
 def help_text(loss: Loss) -> str:

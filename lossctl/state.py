@@ -278,9 +278,11 @@ class KeptState(State):
         self, terms: Columns, weight: Array | None, codes: Codes | None, groups: int, work: Workspace
     ) -> None:
         kept = [np.array(t) for t in terms]
-        self.chunks.append(
-            (kept, None if weight is None else weight.copy(), None if codes is None else codes.copy())
-        )
+        if weight is not None:
+            present = weight > 0.0  # weight 0 means the row is not there
+            kept, weight = [t[present] for t in kept], weight[present]
+            codes = None if codes is None else codes[present]
+        self.chunks.append((kept, weight, None if codes is None else codes.copy()))
         self._charge(sum(t.nbytes for t in kept) + (0 if weight is None else weight.nbytes))
 
     def _charge(self, size: int) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from lossctl.cli.plain import read_plainly
+
 COMMANDS = {
     "compute": ("lossctl.cli.compute", "Evaluate losses over files of predictions."),
     "list": ("lossctl.cli.catalogue", "The catalogue of losses."),
@@ -49,4 +51,4 @@ def root() -> None:
 
 def make() -> Any:
     """The Typer command object of the whole program."""
-    return typer.main.get_command(app)
+    return read_plainly(typer.main.get_command(app))

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lossctl.cli.plain import read_plainly
 from lossctl.errors import UnknownName
 from lossctl.loss.declare import Loss
 from lossctl.loss.kinds import Pooled
@@ -28,7 +29,7 @@ def command(name: str) -> Any:
         app.command(name=name)(list_losses)
     else:
         app.command(name=name)(explain)
-    return typer.main.get_command(app)
+    return read_plainly(typer.main.get_command(app))
 
 
 def list_losses(

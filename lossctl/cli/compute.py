@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from lossctl.cli.allocator import keep_freed_memory
+from lossctl.cli.plain import read_plainly
 from lossctl.errors import BadValue, UsageError, visible
 from lossctl.loss.registry import all_losses
 from lossctl.loss.spec import parse
@@ -78,7 +79,7 @@ def command(name: str) -> Any:
     def compute() -> None:
         """Evaluate losses over files of predictions."""
 
-    return typer.main.get_command(app)
+    return read_plainly(typer.main.get_command(app))
 
 
 def run(text: str, files: Sequence[str], **values: Any) -> None:

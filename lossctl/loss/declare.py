@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from lossctl.domain import REAL, Interval
 from lossctl.loss.doc import Doc, parse_doc
-from lossctl.loss.kinds import MEAN, RESIDUAL, Form, Like, Param, Reduction
+from lossctl.loss.kinds import MEAN, RESIDUAL, Form, Like, Param, Reduction, Whole
 from lossctl.loss.params import REQUIRED, BoundParam, resolve
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -72,6 +72,7 @@ class Loss:
         return (
             not self.grouped
             and self.open_inputs is None
+            and not (isinstance(self.reduction, Whole) and not self.reduction.row)
             and all(
                 form.shape == "scalar" and form.kind not in ("text",)
                 for item in self.inputs.values()

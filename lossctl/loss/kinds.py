@@ -27,7 +27,8 @@ class Form:
     the boolean parameter, or `parameter=choice`, under which this form replaces the unconditional
     ones. For labels, of: the
     input whose width is the number of classes; ignore: the parameter holding a label outside them that
-    is legal; names: the parameter holding class names for text labels.
+    is legal; names: the parameter holding class names for text labels; without: the parameter holding
+    a class that no label may be.
     """
 
     kind: Kind
@@ -39,6 +40,7 @@ class Form:
     of: str | None = None
     ignore: str | None = None
     names: str | None = None
+    without: str | None = None
 
     def active(self, params: Mapping[str, Any]) -> bool:
         """Whether the parameters fulfil this form's `when`."""
@@ -100,7 +102,7 @@ RealVec = Annotated[Array, Form("real", "vector")]
 ProbVec = Annotated[Array, Form("prob", "vector", UNIT)]
 Simplex = Annotated[Array, Form("prob", "vector", UNIT, sums_to_one=True)]
 BinaryVec = Annotated[Array, Form("binary", "vector", UNIT)]
-LabelSeq = Annotated[Ragged, Form("label", "sequence", of="pred")]
+LabelSeq = Annotated[Ragged, Form("label", "sequence", of="pred", without="blank")]
 RealMat = Annotated[Ragged, Form("real", "matrix", MASKED)]
 # Class targets: integer or named labels, or one probability per class.
 LabelOrSoft = Annotated[

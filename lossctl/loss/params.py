@@ -191,6 +191,8 @@ def value_text(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, int | float):
         return number_text(value)
+    if isinstance(value, tuple) and value and all(isinstance(v, int) for v in value):
+        return "x".join(str(v) for v in value)
     if isinstance(value, tuple):
         return "[" + ",".join(value_text(v) for v in value) + "]"
     return quoted(str(value))

@@ -347,7 +347,8 @@ def emd(
 @gradient(emd)
 def _(target: Array, pred: Array, *, p: float, normalize: bool) -> Array:
     gap = _climb(target, pred, normalize)
-    slope = np.sign(gap)
+    noise = pred.shape[1] * np.finfo(np.float64).eps * (row_sum(target) + row_sum(pred))[:, None]
+    slope = np.sign(gap) * (np.abs(gap) > (0.0 if normalize else noise))  # equal totals end at rounding noise
     if p != 1.0:
         length = _length(gap, p)[:, None]
         slope = slope * (np.abs(gap) / np.where(length == 0.0, 1.0, length)) ** (p - 1.0)

@@ -109,7 +109,8 @@ def binary_focal(
 def _(target: Array, pred: Array, *, gamma: float, alpha: float | None, from_logits: bool) -> Array:
     y, (p, q) = target, _both_sides(pred, from_logits)
     missed = y * q + (1.0 - y) * p
-    ease = np.where(missed == 0.0, 0.0, gamma * _binary_cost(y, pred, from_logits) / missed) * (1.0 - 2.0 * y)
+    cost = _binary_cost(y, pred, from_logits) if gamma else np.zeros_like(y)
+    ease = np.where(missed == 0.0, 0.0, gamma * cost / missed) * (1.0 - 2.0 * y)
     if from_logits:
         inner = (1.0 - y) * p - y * q + ease * p * q
     else:

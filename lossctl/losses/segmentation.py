@@ -125,8 +125,8 @@ def _jaccard(both: Any, apart: Any, *, smooth: float, empty: str) -> Any:
         like(
             "monai",
             "DiceLoss(jaccard=True, batch=True)",
-            smooth=1e-5,
-            note="adds 1e-5; per image unless batch",
+            smooth=5e-6,
+            note="adds 1e-5 to twice both; per image unless batch=True",
         ),
         like("sklearn", "1 − sklearn.metrics.jaccard_score", empty="0", note="of 0/1 predictions"),
     ),

@@ -24,7 +24,8 @@ def _running_logsumexp(x: Array, weights: Array) -> Array:
     highest = np.maximum.accumulate(x)
     carried, shift, start = 0.0, 0.0, 0
     while start < len(x):
-        carried, shift = carried * math.exp(max(shift - highest[start], -1e4)), float(highest[start])
+        carried *= math.exp(min(shift - highest[start], 0.0))
+        shift = float(highest[start])
         end = int(np.searchsorted(highest, shift + _REACH, side="right"))
         total = np.cumsum(np.concatenate(([carried], weights[start:end] * np.exp(x[start:end] - shift))))
         out[start:end] = np.log(total[1:]) + shift
@@ -85,10 +86,10 @@ def cox_ph(
         Param("events at the same time: each faces the whole risk set, or the tied ones leave it one by one"),
     ] = "breslow",
 ) -> tuple[Array, Array, Array]:
-    """Cox's negative log partial likelihood per event: did those who failed first carry the highest risk?
+    """Cox's negative log partial likelihood per event: the first to fail should carry the highest risk.
 
     Formula: (1/D)·Σ_events (log Σ_{t_j ≥ t_i} e^{h_j} − h_i), D the number of events.
-    Gradient: a row has no loss of its own; of the sum, Σ_{events t_i ≤ t_k} e^{h_k}/Σ_{t_j ≥ t_i} e^{h_j} − δ_k.
+    Gradient: none for a row; of the sum, Σ_{events t_i ≤ t_k} e^{h_k}/Σ_{t_j ≥ t_i} e^{h_j} − δ_k.
     Aggregate: needs all rows in memory (24 bytes each) and does not depend on their order; a weight counts
         the row that often in its risk sets and as an event, as in R.
     Use when: a log-hazard ratio is predicted and follow-up ends before the event for some rows.

@@ -83,6 +83,8 @@ class CsvSource(Source):
         return PlainFeed(self._descriptor, state.st_size, self.path)
 
     def close(self) -> None:
+        if self.stream is not None:
+            self.stream.close()
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1

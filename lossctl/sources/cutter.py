@@ -8,7 +8,7 @@ doubled; that is checked too, and where it does not hold the block goes through 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,11 +44,15 @@ class Block:
 
 @dataclass(frozen=True)
 class _Cut:
-    """The first `size` bytes are `rows` whole rows over `lines` line ends; size 0: no whole row yet."""
+    """The first `size` bytes are `rows` whole rows over `lines` line ends; size 0: no whole row yet.
+
+    `fault`: the next row is malformed. The rows before it still go out: of two errors the first is told.
+    """
 
     size: int
     rows: int
     lines: int
+    fault: bool = False
 
 
 class Cutter:
@@ -108,19 +112,21 @@ class Cutter:
 
     def blocks(self, *, single: bool) -> Iterator[Block]:
         """All rows after the header. `single`: one column, where a blank line is a row without a value."""
-        size, final = self._block, False
-        while not final:
+        size = self._block
+        while True:
             before = len(self._tail)
             data = self._feed.more(self._tail, size)
             final = len(data) < before + size
             cut = self._cut(data, final, single)
-            if cut.size == 0 and not final:
-                self._limit(len(data))
-                self._tail, size = data, max(size, len(data))
-                continue
             if cut.rows:
                 yield self._emit(data, cut)
-            self._tail, size = data[cut.size :], self._block
+            if cut.size:
+                self._tail, size = data[cut.size :], self._block
+            elif final:
+                return
+            else:
+                self._limit(len(data))
+                self._tail, size = data, max(size, len(data))
 
     def _emit(self, data: bytes, cut: _Cut) -> Block:
         taken, self._told = self._feed.taken - self._told, self._feed.taken
@@ -141,23 +147,22 @@ class Cutter:
     def _cut(self, data: bytes, final: bool, single: bool) -> _Cut:
         plain = b'"' not in data and b"\r" not in data
         cut = _plain(data) if plain else self._marked(data, final)
-        if final and cut.size < len(data):
-            return self._last(data, cut, single)
-        return cut if single else _without_blank_end(data, cut)
+        if final and cut.size < len(data) and not cut.fault:
+            cut = self._last(data, cut)
+        return cut if single or cut.fault else _without_blank_end(data, cut)
 
-    def _last(self, data: bytes, cut: _Cut, single: bool) -> _Cut:
+    def _last(self, data: bytes, cut: _Cut) -> _Cut:
         """The bytes after the last line end are a row too; after a stray quote they may be several."""
         rest = data[cut.size :]
         if b'"' not in rest:
             return _Cut(len(data), cut.rows + 1, cut.lines + 1)
         try:
-            found = list(records(rest, self._delimiter, final=True))
-        except Malformed as fault:
-            raise self._refusal(fault.problem, data, cut.size + fault.at) from fault
-        ended = found[-1].after > found[-1].end
-        lines = cut.lines + line_breaks(rest, len(rest)) + (not ended)
-        whole = _Cut(len(data), cut.rows + len(found), lines)
-        return _without_blank_end(data, whole) if ended and not single else whole
+            more = self._exact(rest, final=True)
+        except DataError:
+            if cut.size:
+                return replace(cut, fault=True)
+            raise
+        return _Cut(cut.size + more.size, cut.rows + more.rows, cut.lines + more.lines, more.fault)
 
     def _marked(self, data: bytes, final: bool) -> _Cut:
         text = np.frombuffer(data, np.uint8)
@@ -172,14 +177,17 @@ class Cutter:
         return _Cut(size, outside.size, int(np.searchsorted(ends, size)))
 
     def _exact(self, data: bytes, final: bool) -> _Cut:
-        size = rows = 0
+        """The rows by the exact grammar, up to the first that breaks it; refused if none come before."""
+        size = rows = lines = 0
         try:
             for record in records(data, self._delimiter, final=final):
-                if record.after > record.end:
-                    size, rows = record.after, rows + 1
+                size, rows = record.after, rows + 1
+                lines += record.after == record.end
         except Malformed as fault:
-            raise self._refusal(fault.problem, data, fault.at) from fault
-        return _Cut(size, rows, line_breaks(data, size))
+            if not size:
+                raise self._refusal(fault.problem, data, fault.at) from fault
+            return _Cut(size, rows, line_breaks(data, size), fault=True)
+        return _Cut(size, rows, lines + line_breaks(data, size))
 
     def _refusal(self, problem: str, data: bytes, at: int) -> DataError:
         line = self._line + line_breaks(data, at)
@@ -229,7 +237,7 @@ def _without_blank_end(data: bytes, cut: _Cut) -> _Cut:
     before = size - (2 if data.endswith(b"\r\n", 0, size) else 1)
     if before > 0 and data[before - 1] not in (_LF, _CR):
         return cut
-    end = len(data[:size].rstrip(b"\r\n"))
+    end = len(data[:size].rstrip(b"\r\n"))  # a copy, made only where a blank line ends the block
     if end == 0:
         return _Cut(0, 0, 0)
     keep = end + (2 if data[end : end + 2] == b"\r\n" else 1)

@@ -160,6 +160,8 @@ def _source(
         delim = one_byte(delimiter, found.path)
         return CsvSource(*common, delimiter=delim, packed=packing(head), block=block, stream=stream)
     handle = _spool(stream) if stream else None
+    if stream:
+        stream.close()
     return ParquetSource(*common, handle=handle, spooled=handle is not None, threads=threads)
 
 

@@ -9,6 +9,7 @@ mapped kills the process, while a read comes back short and is refused.
 from __future__ import annotations
 
 import bz2
+import io
 import os
 import zlib
 from typing import Protocol
@@ -32,6 +33,11 @@ class Feed:
         self._raw = raw
         self._head = head
         self.taken = len(head)  # bytes of the file itself used so far, for progress
+
+    def close(self) -> None:
+        """Close what was opened here; standard input is not ours."""
+        if isinstance(self._raw, io.FileIO):
+            self._raw.close()
 
     def more(self, tail: bytes, size: int) -> bytes:
         parts, got = [tail], 0

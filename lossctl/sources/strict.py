@@ -7,6 +7,7 @@ then is the text looked at.
 
 from __future__ import annotations
 
+import math
 import re
 
 import numpy as np
@@ -23,7 +24,7 @@ _NUMBER = re.compile(
     rb"[ \t]*[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|inf(?:inity)?|nan(?:\(\w*\))?)[ \t]*", re.I
 )
 _INTEGER = re.compile(rb"[ \t]*[+-]?\d+[ \t]*")
-_INFINITE = re.compile(rb"[ \t]*[+-]?inf(?:inity)?[ \t]*", re.I)
+_LITERAL = re.compile(rb"[ \t]*[+-]?(?:inf(?:inity)?|nan(?:\(\w*\))?)[ \t]*", re.I)
 _BLANK_LINE = re.compile(rb"(?:\A|\n|\r(?!\n))[\r\n]")
 _EXACT = 2.0**53
 _NOTHING = frozenset(
@@ -64,27 +65,29 @@ class Strict:
         self._types = {plan.places[name][0]: plan.wanted[name] or pa.string() for name in plan.places}
 
     def parse(self, block: Block) -> pa.RecordBatch:
-        nul = block.data.find(b"\0", 0, block.size)
-        if nul >= 0:
-            raise self._at_line("NUL byte", block, nul, "is it UTF-16 or binary?")
+        if block.data.find(b"\0", 0, block.size) >= 0:
+            self._diagnose(block)
         try:
             arrays = self._columns(block, self._types or {0: pa.binary()})
         except pa.ArrowException as error:
             self._diagnose(block)
-            raise DataError(
-                f"cannot be read: {visible(' '.join(str(error).split()))}", path=self._path
-            ) from error
+            told = visible(" ".join(str(error).split()))
+            raise DataError(f"cannot be read: {told}", path=self._path) from error
         rows = len(next(iter(arrays.values())))
-        doubtful = all(array.null_count for array in arrays.values()) and self._width > 1
-        if rows != block.rows or (doubtful and _BLANK_LINE.search(block.data, 0, block.size)):
+        if rows != block.rows or self._doubtful(block, arrays):
             self._diagnose(block)
-            if rows != block.rows:
-                raise RowsDisagree(self._path, block.rows, rows)
-        for at, type_ in self._types.items():
-            if pa.types.is_floating(type_):
-                self._magnitudes(block, at, arrays[at])
+        if rows != block.rows:
+            raise RowsDisagree(self._path, block.rows, rows)
         found = {name: arrays[place[0]] for name, place in self._plan.places.items()}
         return self._plan.deliver(found, rows)
+
+    def _doubtful(self, block: Block, arrays: dict[int, pa.Array]) -> bool:
+        """Whether there may be a blank line, or a number that its double does not stand for."""
+        nulls = self._width > 1 and all(array.null_count for array in arrays.values())
+        if nulls and _BLANK_LINE.search(block.data, 0, block.size):
+            return True
+        floats = [at for at, type_ in self._types.items() if pa.types.is_floating(type_)]
+        return any(self._inexact(block, at, arrays[at]) for at in floats)
 
     def _columns(self, block: Block, types: dict[int, pa.DataType]) -> dict[int, pa.Array]:
         text = pa.py_buffer(block.data).slice(0, block.size)
@@ -112,39 +115,24 @@ class Strict:
         )
         return {at: _whole(table.column(i)) for i, at in enumerate(types)}
 
-    def _magnitudes(self, block: Block, at: int, array: pa.Array) -> None:
-        """Refuse text that became an infinity or another integer by conversion."""
+    def _inexact(self, block: Block, at: int, array: pa.Array) -> bool:
         values = _doubles(array)
         if values.size == 0 or (values.max() < _EXACT and values.min() > -_EXACT):
-            return
+            return False
         large = np.flatnonzero(np.abs(values) >= _EXACT)
         if large.size == 0:
-            return
+            return False
         texts = self._columns(block, {at: pa.binary()})[at]
-        for row in large.tolist():
-            text = texts[row].as_py()
-            if text is not None:
-                self._exactly(block, at, row, text, float(values[row]))
-
-    def _exactly(self, block: Block, at: int, row: int, text: bytes, value: float) -> None:
-        if np.isinf(value):
-            if not _INFINITE.fullmatch(text):
-                raise self._at_row("overflows a double", block, row, at, text, "the largest is 1.8e308")
-        elif _INTEGER.fullmatch(text) and _integer(text) != int(value):
-            raise self._at_row(
-                "an integer that a double cannot hold",
-                block,
-                row,
-                at,
-                text,
-                "write fewer digits, or it as text",
-            )
+        return any(_lost(texts[row].as_py()) for row in large.tolist())
 
     def _diagnose(self, block: Block) -> None:
         """Raise for the first row that breaks a rule; return if every row keeps them all."""
-        row = 0
+        row = -1
         try:
             for row, record in enumerate(records(block.data, self._delimiter, end=block.size, final=True)):
+                nul = block.data.find(b"\0", record.start, record.end)
+                if nul >= 0:
+                    raise self._at_line("NUL byte", block, nul, "is it UTF-16 or binary?", row)
                 if record.start == record.end and self._width > 1:
                     raise self._at_line("blank line", block, record.start, "remove it", row)
                 values = fields(block.data, record, self._delimiter)
@@ -168,12 +156,15 @@ class Strict:
     def _value(self, block: Block, row: int, at: int, type_: pa.DataType, text: bytes) -> None:
         if pa.types.is_floating(type_):
             if text and not _NUMBER.fullmatch(text):
-                raise self._at_row("not a number", block, row, at, text, _remedy(text))
+                raise self._at_row("is not a number", block, row, at, text, _remedy(text))
+            lost = _lost(text)
+            if lost:
+                raise self._at_row(lost[0], block, row, at, text, lost[1])
             return
         try:
             text.decode()
         except UnicodeDecodeError:
-            raise self._at_row("not UTF-8", block, row, at, text, "save the file as UTF-8") from None
+            raise self._at_row("is not UTF-8", block, row, at, text, "save the file as UTF-8") from None
 
     def _at_line(
         self, problem: str, block: Block, at: int, hint: str | None, row: int | None = None
@@ -191,7 +182,7 @@ class Strict:
         column = next(name for name, place in self._plan.places.items() if place[0] == at)
         shown = visible(text.decode("utf-8", "backslashreplace"), 60)
         return BadRow(
-            f"'{shown}' is {problem}" if not problem.startswith("overflows") else f"'{shown}' {problem}",
+            f"'{shown}' {problem}",
             path=self._path,
             row=block.first_row + row,
             line=line,
@@ -210,6 +201,18 @@ def _doubles(array: pa.Array) -> NDArray[np.float64]:
     dtype = {8: np.float64, 4: np.float32, 2: np.float16}[width]
     values = np.frombuffer(array.buffers()[1], dtype, len(array), array.offset * width)
     return values.astype(np.float64, copy=False)
+
+
+def _lost(text: bytes | None) -> tuple[str, str] | None:
+    """What a number's text loses as a double, and what to do about it; None if nothing that matters."""
+    if not text or _LITERAL.fullmatch(text):
+        return None
+    value = float(text)
+    if math.isinf(value):
+        return "overflows a double", "the largest is 1.8e308"
+    if abs(value) >= _EXACT and _INTEGER.fullmatch(text) and _integer(text) != int(value):
+        return "is an integer that a double cannot hold", "write fewer digits, or it as text"
+    return None
 
 
 def _integer(text: bytes) -> int:

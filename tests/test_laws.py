@@ -1,0 +1,344 @@
+"""What holds for every loss, whatever it computes; cases and exceptions come from the declarations alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from cases import (
+    CLASSES,
+    Case,
+    column,
+    evaluate,
+    every_case,
+    per_row,
+    plain_cases,
+    repeated,
+    row_values,
+    rows_of,
+    table,
+    take,
+    total,
+)
+
+from lossctl.errors import BadRow, DataError
+from lossctl.loss import Form, Loss, Mean, Pooled, Whole
+from lossctl.loss.registry import all_losses
+from lossctl.loss.spec import bind, parse
+
+ROWS = 23
+BAD = 5  # the row that is spoilt
+
+
+def over(cases: list[Case]) -> Any:
+    return pytest.mark.parametrize("case", cases, ids=[case.id for case in cases])
+
+
+def over_losses() -> Any:
+    return pytest.mark.parametrize("loss", all_losses(), ids=[loss.name for loss in all_losses()])
+
+
+def bits(value: float) -> str:
+    return "nan" if math.isnan(value) else float(value).hex()
+
+
+def has_rows(case: Case) -> bool:
+    return getattr(case.loss.reduction, "row", True)
+
+
+def assert_value(case: Case, found: float, expected: float, size: float | None = None) -> None:
+    """The same bits; within rounding of `size` where given. A value of all rows at once may round too."""
+    if isinstance(case.loss.reduction, Whole):
+        assert found == pytest.approx(expected, rel=1e-12, nan_ok=True)
+    elif size is not None and math.isfinite(expected):
+        assert abs(found - expected) <= 1e-15 * size
+    else:
+        assert bits(found) == bits(expected)
+
+
+@over(every_case())
+def test_any_split_equals_the_whole(case: Case) -> None:
+    data = table({**case.draw(ROWS, ends=True), "weight": per_row(case, case.draw(ROWS), [0.3, 1.0, 2.7])})
+    whole = repr(evaluate(case, data).to_dict()["results"])
+    for chunk, piece, threads in ((1, 5, 2), (7, None, 1), (None, 4, 2), (3, 10, 1)):
+        assert repr(evaluate(case, data, chunk_rows=chunk, piece=piece, threads=threads).to_dict()["results"]) == whole
+
+
+@over(every_case())
+def test_row_order_does_not_matter(case: Case) -> None:
+    data = case.draw(ROWS)
+    data["weight"] = per_row(case, data, [0.3, 1.0, 2.7])
+    order = np.random.default_rng(case.seed).permutation(ROWS)
+    if "group" in data:
+        names = list(dict.fromkeys(data["group"]))
+        order = np.concatenate([np.flatnonzero(data["group"] == name) for name in names[::-1]])
+    assert bits(total(case, take(data, order)).value) == bits(total(case, data).value)
+
+
+def counts_rows(case: Case) -> bool:
+    """Whether a weight is a number of rows; a loss of all rows may have variants in which it is not."""
+    return not isinstance(case.loss.reduction, Whole) or case.bound.params == case.loss.resolve({})
+
+
+@over([case for case in every_case() if counts_rows(case)])
+def test_weight_is_repetition_and_zero_is_absence(case: Case) -> None:
+    data = case.draw(ROWS)
+    for choices, exact in (([1, 2, 4], True), ([0, 1, 2], True), ([1, 3, 7], False)):
+        times = per_row(case, data, choices)
+        weighted = total(case, {**data, "weight": times.astype(np.float64)})
+        many = total(case, repeated(data, times))
+        assert weighted.status == many.status
+        assert weighted.weight == many.weight
+        size = None
+        if not exact:
+            size = abs(many.value)
+            if has_rows(case):
+                values, used, _ = row_values(case, data)
+                size = max(size, float(np.max(np.abs(values[used]), initial=0.0)))
+        assert_value(case, weighted.value, many.value, size)
+
+
+@over([case for case in every_case() if case.loss.scale_free])
+def test_scaling_weights_changes_nothing(case: Case) -> None:
+    data = case.draw(ROWS)
+    weight = per_row(case, data, [0.3, 1.0, 2.7])
+    values = [total(case, {**data, "weight": weight * scale}).value for scale in (1.0, 0.25, 8.0)]
+    assert len({bits(value) for value in values}) == 1
+
+
+def exact_mean(values: Any) -> float:
+    if not len(values):
+        return math.nan
+    if not np.isfinite(values).all():
+        return float(np.sum(values[~np.isfinite(values)]))
+    return float(sum((Fraction(float(v)) for v in values), Fraction(0)) / len(values))
+
+
+@over([case for case in every_case() if has_rows(case) and isinstance(case.loss.reduction, Mean | Pooled)])
+def test_mean_of_the_rows_is_the_mean(case: Case) -> None:
+    data = case.draw(ROWS, ends=True)
+    values, used, _ = row_values(case, data)
+    found = total(case, data, reduction="mean")
+    assert found.rows == int(used.sum())
+    assert found.ignored == int((~used).sum())
+    if found.weight == found.rows and not own_weights(case, data):
+        assert bits(found.value) == bits(exact_mean(values[used]))
+
+
+def own_weights(case: Case, data: Any) -> bool:
+    """Whether the kernel gives (w'·l, w') with weights other than one: Σ of one row's loss shows it."""
+    if not isinstance(case.loss.reduction, Mean):
+        return False
+    sums = total(case, data, reduction="sum").value, total(case, data, reduction="mean").value
+    values, used, _ = row_values(case, data)
+    plain = float(sum((Fraction(float(v)) for v in values[used]), Fraction(0))) if np.isfinite(values[used]).all() else sums[0]
+    return bits(plain) != bits(sums[0])
+
+
+@over([case for case in every_case() if has_rows(case)])
+def test_one_row_alone_has_its_own_value(case: Case) -> None:
+    data = case.draw(6, ends=True)
+    starts = np.arange(6)
+    if case.loss.unit == "group":
+        starts = np.flatnonzero(np.concatenate([[True], data["group"][1:] != data["group"][:-1]]))
+    values, used, _ = row_values(case, data)
+    for at, (low, high) in enumerate(zip(starts, [*starts[1:], 6], strict=True)):
+        if used[at]:
+            alone = total(case, take(data, np.arange(low, high))).value
+            if case.layout == "vector" and isinstance(case.loss.reduction, Pooled):  # a row's terms are rounded sums
+                assert alone == pytest.approx(values[at], rel=1e-14, abs=1e-15)
+            else:
+                assert bits(alone) == bits(values[at])
+
+
+@over(every_case())
+def test_values_lie_in_the_declared_range(case: Case) -> None:
+    data = case.draw(60, ends=True)
+    values = [total(case, data).value]
+    if has_rows(case):
+        each, used, _ = row_values(case, data)
+        values += each[used].tolist()
+    assert [v for v in values if not case.loss.range.contains(v)] == []
+
+
+def perfect(case: Case, data: dict[str, Any]) -> dict[str, Any] | None:
+    """The data with predictions as good as can be, where the forms say what that is."""
+    if not {"target", "pred"} <= set(case.forms):
+        return None
+    target, pred = case.forms["target"], case.forms["pred"]
+    if (target.kind, target.shape, target.domain) == (pred.kind, pred.shape, pred.domain):
+        return {**data, "pred": data["target"]}
+    if target.kind == "label" and target.of == "pred" and pred.shape == "vector" and not target.names:
+        return {**data, "pred": np.eye(CLASSES)[data["target"]] * (1000.0 if pred.kind == "real" else 1.0)}
+    if case.loss.unit == "group":
+        return {**data, "pred": 1000.0 * (data["target"] + 1.0)}
+    return None
+
+
+BEST = [case for case in plain_cases() if case.loss.best is not None and perfect(case, case.draw(ROWS)) is not None]
+
+
+@over(BEST)
+def test_a_perfect_prediction_has_the_best_value(case: Case) -> None:
+    data = case.draw(ROWS)
+    if case.forms["target"].kind == "prob" and not case.forms["target"].sums_to_one:
+        data["target"] = np.round(data["target"])
+    if case.loss.unit == "group":
+        data["target"] = np.round(data["target"])
+    assert total(case, perfect(case, data) or {}).value == pytest.approx(case.loss.best, abs=1e-14)
+
+
+@over(every_case())
+def test_narrow_numbers_give_the_same_bits(case: Case) -> None:
+    data = table(case.draw(ROWS), kind=pa.float32())
+    wide = pa.table({n: data[n].cast(widened(data[n].type)) for n in data.column_names})
+    assert bits(total(case, data).value) == bits(total(case, wide).value)
+
+
+def widened(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_fixed_size_list(kind):
+        return pa.list_(widened(kind.value_type), kind.list_size)
+    if pa.types.is_list(kind):
+        return pa.list_(widened(kind.value_type))
+    return pa.float64() if pa.types.is_floating(kind) else kind
+
+
+@over(every_case())
+def test_total_beside_groups_is_the_total(case: Case) -> None:
+    data = case.draw(ROWS)
+    data["weight"] = per_row(case, data, [0.3, 1.0, 2.7])
+    key = per_row(case, data, ["a", "b", "c"], seed=1)
+    scores = evaluate(case, table({**data, "key": key.astype(object)}), by=["key"], chunk_rows=4).scores
+    assert scores[-1] == total(case, data) or bits(scores[-1].value) == bits(total(case, data).value)
+    for score in scores[:-1]:
+        alone = total_or_empty(case, take(data, np.flatnonzero(key == score.group["key"])))
+        assert alone is None or bits(alone) == bits(score.value)
+
+
+def total_or_empty(case: Case, data: Any) -> float | None:
+    try:
+        return total(case, data).value
+    except DataError:
+        return None
+
+
+def spoilt(values: Any, row: int, value: Any) -> Any:
+    """The column with one value of one row replaced."""
+    if isinstance(values, list):
+        made = [v.astype(object) for v in values]
+        made[row].reshape(-1)[-1:] = value
+        number = pa.int64() if values[0].dtype.kind == "i" and isinstance(value, int | None) else pa.float64()
+        inner = pa.list_(number) if values[0].ndim == 2 else number
+        return pa.array([v.tolist() for v in made], pa.list_(inner))
+    copy = values.astype(object)
+    copy[(row, -1) if copy.ndim == 2 else row] = value
+    items = pa.array(copy.reshape(-1).tolist(), None if values.dtype == object else pa.float64())
+    return items if copy.ndim == 1 else pa.FixedSizeListArray.from_arrays(items, copy.shape[1])
+
+
+def illegal(form: Form) -> Iterator[Any]:
+    """Values that a form does not take."""
+    yield None
+    if form.kind in ("text", "group"):
+        return
+    yield math.nan
+    if not form.domain.contains(math.inf):
+        yield math.inf
+    if math.isfinite(form.domain.low):
+        yield form.domain.low if form.domain.open_low else form.domain.low - 0.5
+    if math.isfinite(form.domain.high):
+        yield form.domain.high if form.domain.open_high else form.domain.high + 0.5
+    if form.kind in ("sign", "binary", "label"):
+        yield 0.5
+    if form.kind == "label" and form.of is not None:
+        yield CLASSES
+        yield -1
+
+
+def filled_row(values: Any) -> int:
+    """A row in the middle that has values to spoil."""
+    return next(i for i in range(BAD, len(values)) if not isinstance(values, list) or values[i].size)
+
+
+@over(plain_cases())
+def test_illegal_values_are_refused_by_row_and_column(case: Case) -> None:
+    data = case.draw(ROWS)
+    for name, form in case.forms.items():
+        row = filled_row(data[name])
+        for value in illegal(form):
+            columns = {n: column(v) for n, v in data.items()} | {name: spoilt(data[name], row, value)}
+            for settings in ({}, {"chunk_rows": 2}, {"piece": 3, "threads": 2}):
+                with pytest.raises(BadRow) as refused:
+                    evaluate(case, pa.table(columns), **settings)
+                assert refused.value.facts["row"] == row, (name, value)
+                assert str(refused.value.facts["column"]).partition("[")[0] == name
+
+
+@over(plain_cases())
+def test_missing_values_are_skipped_or_propagated(case: Case) -> None:
+    data = case.draw(ROWS)
+    for name in case.forms:
+        row = filled_row(data[name])
+        columns = pa.table({n: column(v) for n, v in data.items()} | {name: spoilt(data[name], row, None)})
+        rest = np.delete(np.arange(ROWS), row)
+        skipped = evaluate(case, columns, missing="skip")
+        assert bits(skipped.scores[-1].value) == bits(total(case, take(data, rest)).value)
+        assert (skipped.rows.used, skipped.rows.skipped) == (ROWS - 1, 1)
+        if form_is_key(case, name):
+            continue
+        assert math.isnan(total(case, columns, missing="propagate").value), name
+        if has_rows(case):
+            assert_only_one_void(case, data, columns, row)
+
+
+def form_is_key(case: Case, name: str) -> bool:
+    return case.forms[name].kind == "group"
+
+
+def assert_only_one_void(case: Case, data: Any, columns: pa.Table, row: int) -> None:
+    values, used, _ = row_values(case, columns, missing="propagate")
+    clean, clean_used, _ = row_values(case, data)
+    at = row
+    if case.loss.unit == "group":
+        at = int(np.count_nonzero(data["group"][1 : row + 1] != data["group"][:row]))
+    others = np.arange(len(clean)) != at
+    assert (used == clean_used)[others].all()
+    assert [bits(v) for v in values[others & used]] == [bits(v) for v in clean[others & used]]
+    assert math.isnan(values[at])
+    assert used[at]
+
+
+@over(every_case())
+def test_spec_text_round_trips(case: Case) -> None:
+    (spec,) = parse(case.bound.text)
+    assert spec.text == case.bound.text
+    assert spec.terms[0].bound == case.bound
+    assert spec == parse(spec.text)[0]
+    assert parse(f"0.5*{spec.text}+{spec.text}")[0].text == f"0.5*{spec.text}+{spec.text}"
+
+
+@over_losses()
+def test_documentation_is_complete(loss: Loss) -> None:
+    assert loss.doc.summary.endswith(".")
+    assert loss.doc.sections.get("Formula")
+    assert loss.doc.sections.get("References")
+    assert loss.doc.example.startswith(">>> import lossctl")
+    assert all(param.meta.help for param in loss.params.values())
+
+
+@over_losses()
+def test_conventions_of_other_libraries_bind(loss: Loss) -> None:
+    needed = {n: "2x2" if "shape" in n else "1" for n, p in loss.params.items() if p.required}
+    for entry in loss.likes:
+        if entry.exists:
+            given = {n: v for n, v in needed.items() if n not in entry.params}
+            assert set(bind(loss, given, entry.library)) == set(loss.params)
+
+
+__all__ = ["Callable", "replace", "rows_of"]
