@@ -34,7 +34,7 @@ def gradients_of(job: Job, block: Block, shared: dict[Any, Any]) -> dict[str, An
 
 def _voided(value: Any, void: NDArray[np.bool_]) -> Any:
     if isinstance(value, Ragged):
-        return value
+        return Ragged(_voided(value.values, np.repeat(void, value.lengths)), value.offsets)
     return np.where(void if value.ndim == 1 else void[:, None], np.nan, value)
 
 

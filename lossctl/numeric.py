@@ -5,7 +5,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["log_softmax", "logsumexp", "row_sum", "segment_sum", "softplus", "xlog1py", "xlogy"]
+__all__ = [
+    "expm1_minus",
+    "log1p_minus",
+    "log_softmax",
+    "logsumexp",
+    "row_sum",
+    "segment_sum",
+    "softplus",
+    "xlog1py",
+    "xlogy",
+]
 
 Array = NDArray[np.float64]
 
@@ -59,3 +69,26 @@ def segment_sum(values: Array, offsets: NDArray[np.int64]) -> Array:
     if filled.any():
         total[filled] = np.add.reduceat(values, offsets[:-1][filled])
     return total
+
+
+def log1p_minus(x: Array) -> Array:
+    """log(1 + x) − x with full relative accuracy near 0, where the difference would cancel.
+
+    With s = x/(2 + x), log(1 + x) = 2·atanh(s) and x = 2s/(1 − s), so the difference is
+    −x·s + 2s³(1/3 + s²/5 + …): nothing cancels for |x| ≤ ½, where s² ≤ 1/9 and 16 terms reach 1e-17.
+    """
+    s = x / (2.0 + x)
+    square = s * s
+    tail = np.zeros_like(s)
+    for k in range(35, 1, -2):
+        tail = tail * square + 1.0 / k
+    near = 2.0 * s * square * tail - x * s
+    return np.where(np.abs(x) <= 0.5, near, np.log1p(x) - x)
+
+
+def expm1_minus(x: Array) -> Array:
+    """eˣ − 1 − x with full relative accuracy near 0: the series x²/2 + x³/6 + … for |x| ≤ ½."""
+    tail = np.zeros_like(x)
+    for k in range(17, 2, -1):
+        tail = (tail + 1.0) * (x / k)
+    return np.where(np.abs(x) <= 0.5, 0.5 * x * x * (tail + 1.0), np.expm1(x) - x)

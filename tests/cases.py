@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any, get_args, get_origin
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +16,7 @@ from lossctl.columns import choose_form
 from lossctl.domain import Interval
 from lossctl.evaluate import SampleBlock
 from lossctl.evaluate import run as fold
-from lossctl.loss import BoundParam, Form, Loss
+from lossctl.loss import BoundParam, Form, Loss, Ragged
 from lossctl.loss.registry import all_losses, get
 from lossctl.loss.spec import Bound, parse
 from lossctl.plan import Settings, make_plan
@@ -90,7 +90,7 @@ class Case:
             values = values / values.sum(axis=-1, keepdims=True)
             if ends:
                 values[0] = np.eye(shape[-1])[0]
-        return values
+        return rng.permutation(values) if ends else values
 
     def _labels(self, form: Form, rng: Any, shape: tuple[int, ...]) -> Any:
         legal = list(range(CLASSES))
@@ -103,10 +103,16 @@ class Case:
         return rng.choice(legal if ignore is None else [*legal, ignore], shape)
 
 
+def met(form: Form, params: Mapping[str, Any]) -> bool:
+    """Whether the parameters fulfil a conditional form's `when`."""
+    name, _, choice = (form.when or "").partition("=")
+    return params.get(name) == choice if choice else bool(params.get(name))
+
+
 def layouts(bound: Bound) -> Iterator[tuple[str, dict[str, Form]]]:
     """The ways the inputs may arrive: numbers, vectors, and labels beside vectors."""
     shaped = {
-        name: [f.shape != "scalar" for f in item.forms if f.when is None or f.active(bound.params)]
+        name: [f.shape != "scalar" for f in item.forms if f.when is None or met(f, bound.params)]
         for name, item in bound.inputs.items()
     }
     seen = []
@@ -193,7 +199,9 @@ def _cases(name: str) -> tuple[Case, ...]:
     for params in varied:
         bound = Bound(loss, loss.resolve(params))
         for layout, forms in layouts(bound):
-            named = [n for n, p in bound.params.items() if p and loss.params[n].type == tuple[str, ...] | None]
+            named = [
+                n for n, p in bound.params.items() if p and loss.params[n].type == tuple[str, ...] | None
+            ]
             if all(any(f.names == n and f.shape == "scalar" for f in forms.values()) for n in named):
                 made.append(Case(bound, forms, layout))
     return tuple(made)
@@ -287,8 +295,8 @@ def total(case: Case, data: Data | pa.Table, **settings: Any) -> Score:
     return evaluate(case, data, **settings).scores[-1]
 
 
-def row_values(case: Case, data: Data | pa.Table, **settings: Any) -> tuple[Any, Any, SampleBlock]:
-    """Row values, whether each counts, and the last block (its gradients under grad=True)."""
+def row_values(case: Case, data: Data | pa.Table, **settings: Any) -> tuple[Any, Any, dict[str, Any]]:
+    """Row values, whether each counts, and under grad=True the gradients' numbers in one line per input."""
     whole = data if isinstance(data, pa.Table) else table(data)
     dataset = Pieces(whole)
     blocks: list[SampleBlock] = []
@@ -298,5 +306,12 @@ def row_values(case: Case, data: Data | pa.Table, **settings: Any) -> tuple[Any,
     values = np.concatenate([b.values[text] for b in blocks])
     masks = [b.used[text] for b in blocks]
     used = [np.ones(len(b.rows), bool) if m is None else m for b, m in zip(blocks, masks, strict=True)]
-    return values, np.concatenate(used), blocks[-1]
+    slopes = {name: np.concatenate([flat(b.gradients[name]) for b in blocks]) for name in blocks[0].gradients}
+    return values, np.concatenate(used), slopes
 
+
+def flat(values: Any) -> Any:
+    """The numbers of a column in one line, whatever its shape."""
+    if isinstance(values, Ragged):
+        return values.values.reshape(-1)
+    return np.concatenate([v.reshape(-1) for v in values]) if isinstance(values, list) else values.reshape(-1)

@@ -42,7 +42,7 @@ def rows(name: str, *inputs: Any, **params: Any) -> Any:
 def total(name: str, *inputs: Any, **params: Any) -> float:
     """The aggregate of unweighted rows."""
     found, reduction = call(name, *inputs, **params), get(name).reduction
-    used = slice(None)
+    used: Any = slice(None)
     if isinstance(found, Masked):
         found, used = found
     terms = found if isinstance(found, tuple) else (found, 1)
@@ -377,6 +377,26 @@ def test_focal_slope(form: str, gamma: float, soft: bool) -> None:
     step = 1e-3 if form in ("logits", "log-probs") else 2e-5
     params = {**how, "gamma": gamma, "alpha": (0.5, 1.0, 2.0)}
     check_slope("focal", SOFT if soft else LABELS, pred, step=step, **params)
+
+
+def test_weightless_rows_cost_nothing() -> None:
+    """0·∞ = 0: a class without weight cannot spoil the sum."""
+    never = np.array([[0.0, 1.0], [1.0, 0.0]])
+    near(call("focal", np.array([0, 1]), never, alpha=(0.0, 2.0)), [0.0, np.inf])
+    assert slope("focal", np.array([0]), never[:1], alpha=0.0).tolist() == [[0.0, 0.0]]
+    ends = np.array([1.0, 0.0]), np.array([0.0, 1.0])
+    near(call("binary-focal", *ends, alpha=0.0), [0.0, np.inf])
+    near(call("binary-focal", *ends, alpha=1.0), [np.inf, 0.0])
+    assert slope("binary-focal", *ends, alpha=1.0)[1] == 0.0
+    near(call("bce", *ends, pos_weight=0.0), [0.0, np.inf])
+    assert slope("bce", *ends, pos_weight=0.0)[0] == 0.0
+    found = call("cross-entropy", np.array([0, 1]), never, class_weights=(0.0, 1.0))
+    near(found[0], [0.0, np.inf])
+
+
+def test_focal_of_log_probabilities_above_zero() -> None:
+    """A log-probability rounded above 0 is certainty, not the power of a negative number."""
+    near(rows("focal", np.array([0]), np.array([[1e-16, -40.0]]), from_log_probs=True, gamma=0.5), [0.0])
 
 
 def test_focal_slope_at_certainty() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_kernels_vectors import A, B, check_slopes, rows
+from test_kernels_vectors import A, B, check_slopes, near, rows
 
 from lossctl.loss.registry import get
 
@@ -129,16 +129,19 @@ def test_value(name: str, params: dict[str, Any], inputs: dict[str, Any], expect
 
 def test_ranknet_keeps_the_tail() -> None:
     # one pair in the right order by 700: e^−700; in the wrong order: 700
-    assert rows(
-        "ranknet", group=[0, 2, 4], target=[1, 0, 0, 1], pred=[700.0, 0, 700, 0]
-    ).tolist() == pytest.approx([math.exp(-700), 700.0], rel=1e-13)
+    assert rows("ranknet", group=[0, 2, 4], target=[1, 0, 0, 1], pred=[700.0, 0, 700, 0]).tolist() == near(
+        [math.exp(-700), 700.0], rel=1e-13
+    )
 
 
 def test_info_nce_keeps_the_digits_of_a_small_loss() -> None:
     # the other key is 2/τ = 80 less similar: log1p(e^−80)
     pair = [[1.0, 0.0], [-1.0, 0.0]]
     value = rows("info-nce", {"temperature": 0.025}, anchor=pair, positive=pair, group=[0, 2])
-    assert value.tolist() == pytest.approx([math.exp(-80)] * 2, rel=1e-13)
+    assert value.tolist() == near([math.exp(-80)] * 2, rel=1e-13)
+    # the other key 2/τ = 2000 more similar
+    swapped = rows("info-nce", {"temperature": 0.001}, anchor=pair, positive=pair[::-1], group=[0, 2])
+    assert swapped.tolist() == near([2000.0, 2000.0])
 
 
 @pytest.mark.parametrize("name", ["ranknet", "ndcg-loss", "listnet"])
@@ -171,7 +174,7 @@ def test_perfect_rankings_cost_exactly_nothing() -> None:
             assert rows("ndcg-loss", {"gain": gain}, target=target, pred=pred, group=[0, 50])[0] == 0.0
     # a huge relevance overflows 2^y, but not the quotient: DCG/IDCG → 1/log₂3
     value = rows("ndcg-loss", {"gain": "exponential"}, target=[2000, 1], pred=[0.0, 1], group=[0, 2])
-    assert value == pytest.approx(1 - 1 / math.log2(3), rel=1e-14)
+    assert value == near(1 - 1 / math.log2(3), rel=1e-14)
 
 
 def test_long_groups_are_taken_in_runs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -21,7 +20,6 @@ from cases import (
     plain_cases,
     repeated,
     row_values,
-    rows_of,
     table,
     take,
     total,
@@ -64,10 +62,12 @@ def assert_value(case: Case, found: float, expected: float, size: float | None =
 
 @over(every_case())
 def test_any_split_equals_the_whole(case: Case) -> None:
-    data = table({**case.draw(ROWS, ends=True), "weight": per_row(case, case.draw(ROWS), [0.3, 1.0, 2.7])})
+    drawn = case.draw(ROWS, ends=True)
+    data = table({**drawn, "weight": per_row(case, drawn, [0.3, 1.0, 2.7])})
     whole = repr(evaluate(case, data).to_dict()["results"])
     for chunk, piece, threads in ((1, 5, 2), (7, None, 1), (None, 4, 2), (3, 10, 1)):
-        assert repr(evaluate(case, data, chunk_rows=chunk, piece=piece, threads=threads).to_dict()["results"]) == whole
+        split = evaluate(case, data, chunk_rows=chunk, piece=piece, threads=threads)
+        assert repr(split.to_dict()["results"]) == whole
 
 
 @over(every_case())
@@ -133,25 +133,26 @@ def test_mean_of_the_rows_is_the_mean(case: Case) -> None:
 
 def own_weights(case: Case, data: Any) -> bool:
     """Whether the kernel gives (w'·l, w') with weights other than one: Σ of one row's loss shows it."""
-    if not isinstance(case.loss.reduction, Mean):
-        return False
-    sums = total(case, data, reduction="sum").value, total(case, data, reduction="mean").value
     values, used, _ = row_values(case, data)
-    plain = float(sum((Fraction(float(v)) for v in values[used]), Fraction(0))) if np.isfinite(values[used]).all() else sums[0]
-    return bits(plain) != bits(sums[0])
+    if not isinstance(case.loss.reduction, Mean) or not np.isfinite(values[used]).all():
+        return False
+    plain = sum((Fraction(float(v)) for v in values[used]), Fraction(0))
+    return bits(float(plain)) != bits(total(case, data, reduction="sum").value)
 
 
 @over([case for case in every_case() if has_rows(case)])
 def test_one_row_alone_has_its_own_value(case: Case) -> None:
     data = case.draw(6, ends=True)
     starts = np.arange(6)
-    if case.loss.unit == "group":
+    if case.loss.grouped:
         starts = np.flatnonzero(np.concatenate([[True], data["group"][1:] != data["group"][:-1]]))
     values, used, _ = row_values(case, data)
     for at, (low, high) in enumerate(zip(starts, [*starts[1:], 6], strict=True)):
-        if used[at]:
+        if case.loss.unit == "row":
+            at = low
+        if used[at] and (case.loss.unit == "group" or high == low + 1):
             alone = total(case, take(data, np.arange(low, high))).value
-            if case.layout == "vector" and isinstance(case.loss.reduction, Pooled):  # a row's terms are rounded sums
+            if case.layout == "vector" and isinstance(case.loss.reduction, Pooled):  # sums within a row round
                 assert alone == pytest.approx(values[at], rel=1e-14, abs=1e-15)
             else:
                 assert bits(alone) == bits(values[at])
@@ -181,10 +182,11 @@ def perfect(case: Case, data: dict[str, Any]) -> dict[str, Any] | None:
     return None
 
 
-BEST = [case for case in plain_cases() if case.loss.best is not None and perfect(case, case.draw(ROWS)) is not None]
+def has_best(case: Case) -> bool:
+    return case.loss.best is not None and perfect(case, case.draw(ROWS)) is not None
 
 
-@over(BEST)
+@over([case for case in plain_cases() if has_best(case)])
 def test_a_perfect_prediction_has_the_best_value(case: Case) -> None:
     data = case.draw(ROWS)
     if case.forms["target"].kind == "prob" and not case.forms["target"].sums_to_one:
@@ -290,15 +292,11 @@ def test_missing_values_are_skipped_or_propagated(case: Case) -> None:
         skipped = evaluate(case, columns, missing="skip")
         assert bits(skipped.scores[-1].value) == bits(total(case, take(data, rest)).value)
         assert (skipped.rows.used, skipped.rows.skipped) == (ROWS - 1, 1)
-        if form_is_key(case, name):
+        if case.forms[name].kind == "group":
             continue
         assert math.isnan(total(case, columns, missing="propagate").value), name
         if has_rows(case):
             assert_only_one_void(case, data, columns, row)
-
-
-def form_is_key(case: Case, name: str) -> bool:
-    return case.forms[name].kind == "group"
 
 
 def assert_only_one_void(case: Case, data: Any, columns: pa.Table, row: int) -> None:
@@ -308,6 +306,8 @@ def assert_only_one_void(case: Case, data: Any, columns: pa.Table, row: int) -> 
     if case.loss.unit == "group":
         at = int(np.count_nonzero(data["group"][1 : row + 1] != data["group"][:row]))
     others = np.arange(len(clean)) != at
+    if case.loss.unit == "row" and case.loss.grouped:
+        others = data["group"] != data["group"][row]
     assert (used == clean_used)[others].all()
     assert [bits(v) for v in values[others & used]] == [bits(v) for v in clean[others & used]]
     assert math.isnan(values[at])
@@ -339,6 +339,3 @@ def test_conventions_of_other_libraries_bind(loss: Loss) -> None:
         if entry.exists:
             given = {n: v for n, v in needed.items() if n not in entry.params}
             assert set(bind(loss, given, entry.library)) == set(loss.params)
-
-
-__all__ = ["Callable", "replace", "rows_of"]

@@ -10,6 +10,7 @@ import re
 import struct
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -218,6 +219,14 @@ def test_shown_text_is_printable(text: str) -> None:
     assert not re.search("[\x00-\x1f\x7f-\x9f\u202a-\u202e]", shown(text))
 
 
+@pytest.mark.parametrize("form", FORMATS)
+def test_many_groups_take_linear_time(form: str) -> None:
+    made = result(*(score("mae", at, group={"g": str(at)}) for at in range(20_000)), score("mae"))
+    start = time.process_time()
+    render(made, form)
+    assert time.process_time() - start < 5
+
+
 def test_unknown_format_and_digits() -> None:
     with pytest.raises(UnknownName, match="did you mean 'json'"):
         render(GROUPED, "jsn")
@@ -282,7 +291,8 @@ def written(
 
 SAMPLES = {
     "csv": 'row,id,mae,g_0,g_1\n0,a,0.1,1,2.5\n1,,nan,0.5,-inf\n2,\'=1+x,-0.0,0,1\n3,"q"",|",,,\n',
-    "tsv": 'row\tid\tmae\tg_0\tg_1\n0\ta\t0.1\t1\t2.5\n1\t\tnan\t0.5\t-inf\n2\t\'=1+x\t-0.0\t0\t1\n3\t"q"",|"\t\t\t\n',
+    "tsv": "row\tid\tmae\tg_0\tg_1\n0\ta\t0.1\t1\t2.5\n1\t\tnan\t0.5\t-inf\n"
+    '2\t\'=1+x\t-0.0\t0\t1\n3\t"q"",|"\t\t\t\n',
     "jsonl": '{"row":0,"id":"a","mae":0.1,"g":[1,2.5]}\n'
     '{"row":1,"id":null,"mae":null,"g":[0.5,null],"status":{"mae":"nan","g":"-inf"}}\n'
     '{"row":2,"id":"=1+x","mae":-0.0,"g":[0,1]}\n'

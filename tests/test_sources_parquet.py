@@ -247,6 +247,17 @@ def test_promises(tmp_path: Path) -> None:
             list(second.read())
 
 
+def test_a_file_replaced_before_it_is_read(tmp_path: Path) -> None:
+    for name, text in (("a.csv", b"y\n1\n"), ("a.parquet", None)):
+        path = tmp_path / name
+        path.write_bytes(text or Path(write(path, table(y=[1.0]))).read_bytes())
+        with open_dataset([str(path)]) as data:
+            path.write_bytes(b"y\n1\n2\n3\n")
+            with pytest.raises(LossctlError) as caught:
+                list(data.pieces(Y))
+            assert caught.value.exit_code == 4
+
+
 @pytest.mark.parametrize("name", ["a.parquet", "a.csv"])
 def test_a_file_that_changes(tmp_path: Path, name: str) -> None:
     path = tmp_path / name

@@ -42,11 +42,6 @@ class Form:
     names: str | None = None
     without: str | None = None
 
-    def active(self, params: Mapping[str, Any]) -> bool:
-        """Whether the parameters fulfil this form's `when`."""
-        name, _, choice = (self.when or "").partition("=")
-        return params.get(name) == choice if choice else bool(params.get(name))
-
     def __str__(self) -> str:
         size = {"scalar": "", "vector": " vector", "sequence": " sequence", "matrix": " matrix"}[self.shape]
         bounds = "" if self.kind in ("label", "text", "group", "sign", "binary") else f" in {self.domain}"

@@ -54,7 +54,7 @@ from lossctl.numeric import row_sum, xlog1py, xlogy
         like("sklearn", "sklearn.metrics.log_loss", eps=2.220446049250313e-16, note="clips at 2.2e-16"),
         like("optax", "optax.losses.sigmoid_binary_cross_entropy", note="logits only"),
         like("xgboost", "logloss", log_floor=-36.841361487904734, note="log clamped at log 1e-16"),
-        like("lightgbm", "binary_logloss", log_floor=-34.53877639128319, note="log clamped at log 1e-15f"),
+        like("lightgbm", "binary_logloss", log_floor=-34.53877639770508, note="log 1e-15 in float32"),
         like("catboost", "Logloss", note="raw values are logits"),
     ),
 )
@@ -88,7 +88,7 @@ def bce(
         return binary_cost(y, pred, pos_weight)
     p = np.clip(pred, eps, 1.0 - eps) if eps else pred
     if log_floor is None:
-        return -(pos_weight * xlogy(y, p) + xlog1py(1.0 - y, -p))
+        return -(xlogy(pos_weight * y, p) + xlog1py(1.0 - y, -p))
     hit = np.maximum(np.log(p), log_floor)
     miss = np.maximum(np.log1p(-p), log_floor)
     return -(pos_weight * y * hit + (1.0 - y) * miss)
@@ -112,7 +112,7 @@ def _(
     if log_floor is not None:
         hit = np.where(np.log(pred) < log_floor, 0.0, hit)
         miss = np.where(np.log1p(-pred) < log_floor, 0.0, miss)
-    slope = np.where(y == 0.0, 0.0, -hit) + np.where(y == 1.0, 0.0, miss)
+    slope = np.where(pos_weight * y == 0.0, 0.0, -hit) + np.where(y == 1.0, 0.0, miss)
     return np.where((pred < eps) | (pred > 1.0 - eps), 0.0, slope)
 
 
@@ -140,7 +140,7 @@ def _(
         like("sklearn", "sklearn.metrics.log_loss", eps=2.220446049250313e-16, note="clips at 2.2e-16"),
         like("optax", "optax.losses.softmax_cross_entropy", note="logits only"),
         like("xgboost", "mlogloss", eps=1e-16, note="clips at 1e-16"),
-        like("lightgbm", "multi_logloss", eps=1.0000000036274937e-15, note="clips at 1e-15f"),
+        like("lightgbm", "multi_logloss", eps=9.99999997205607e-16, note="e^log 1e-15 in float32"),
         like("catboost", "MultiClass", note="raw values are logits"),
     ),
 )

@@ -7,12 +7,13 @@ from typing import Annotated
 
 import numpy as np
 
-from lossctl.domain import NONNEG, POSITIVE, REAL, UNIT, Interval
+from lossctl.domain import ANY, NONNEG, UNIT, Interval
 from lossctl.loss import Array, Form, Param, Real, Simplex, Whole, gradient, like, loss
 from lossctl.numeric import logsumexp, row_sum, xlog1py, xlogy
 
 HALF = Interval(0.0, 0.5, open_high=True)
 LOGS = Interval(-math.inf, math.inf, open_high=True)
+ABOVE_ONE = Interval(1.0, math.inf, open_low=True, open_high=True)
 
 Target = Annotated[
     Array,
@@ -33,7 +34,7 @@ Shares = Annotated[
     Form("nonneg", "vector", NONNEG, when="normalize"),
 ]
 Eps = Annotated[float, Param("clip both distributions into [eps, 1]", HALF)]
-Base = Annotated[float | None, Param("base of the logarithm; e unless said", POSITIVE)]
+Base = Annotated[float | None, Param("base of the logarithm; e unless said", ABOVE_ONE)]
 Normalize = Annotated[bool, Param("divide each row by its sum")]
 
 
@@ -55,7 +56,7 @@ def _logs(values: Array, logs: bool, from_logits: bool, eps: float, normalize: b
 
 @loss(
     aliases=("kl-divergence",),
-    range=REAL,
+    range=ANY,
     tasks=("distributions", "generative"),
     likes=(
         like("torch", "torch.nn.KLDivLoss(reduction='batchmean')", note="pred first, and as logarithms"),
@@ -128,7 +129,7 @@ def _through_sum(slope: Array, shares: Array, values: Array, normalize: bool) ->
 
 
 @loss(
-    range=REAL,
+    range=ANY,
     tasks=("distributions", "generative"),
     likes=(
         like("torch", "torch.nn.KLDivLoss, arguments swapped", note="target as logarithms"),

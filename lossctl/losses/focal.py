@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lossctl.domain import NONNEG, UNIT
+from lossctl.domain import ANY, NONNEG, UNIT
 from lossctl.loss import (
     Array,
     BadValue,
@@ -101,8 +101,9 @@ def binary_focal(
     """
     p, q = _both_sides(pred, from_logits)
     missed = target * q + (1.0 - target) * p
-    cost: Array = _balance(target, alpha) * missed**gamma * _binary_cost(target, pred, from_logits)
-    return cost
+    factor = _balance(target, alpha)
+    cost = missed**gamma * _binary_cost(target, pred, from_logits)
+    return np.where(factor == 0.0, 0.0, factor * cost)
 
 
 @gradient(binary_focal)
@@ -115,8 +116,8 @@ def _(target: Array, pred: Array, *, gamma: float, alpha: float | None, from_log
         inner = (1.0 - y) * p - y * q + ease * p * q
     else:
         inner = np.where(y == 0.0, 0.0, -y / p) + np.where(y == 1.0, 0.0, (1.0 - y) / q) + ease
-    slope: Array = _balance(y, alpha) * missed**gamma * inner
-    return slope
+    factor = _balance(y, alpha)
+    return np.where(factor == 0.0, 0.0, factor * missed**gamma * inner)
 
 
 def _pieces(pred: Array, label: Codes | None, form: ScoreForm) -> tuple[Array, Array, Array]:
@@ -131,8 +132,8 @@ def _pieces(pred: Array, label: Codes | None, form: ScoreForm) -> tuple[Array, A
             (p, missed, cost) if label is None else (pick(p, label), pick(missed, label), pick(cost, label))
         )
     if form.from_log_probs:
-        logs = pred if label is None else pick(pred, label)
-        return np.exp(logs), -np.expm1(logs), -logs
+        logs = np.minimum(pred if label is None else pick(pred, label), 0.0)  # rounding may lift them above
+        return np.exp(logs), np.maximum(-np.expm1(logs), 0.0), -logs
     p = form.shares(pred) if label is None else pick(form.shares(pred), label)
     p = np.clip(p, form.eps, 1.0) if form.eps else p
     return p, 1.0 - p, -np.log(p)
@@ -146,7 +147,7 @@ def _class_balance(alpha: float | tuple[float, ...] | None, width: int) -> Array
 
 @loss(
     aliases=("categorical-focal",),
-    range=BOUNDLESS,
+    range=ANY,
     best=None,
     tasks=("multi-class", "imbalance", "segmentation"),
     likes=(
@@ -204,7 +205,8 @@ def focal(
         return row_sum(np.where(share == 0.0, 0.0, share * missed**gamma * cost))
     label, used = kept(target, ignore_index)
     _, missed, cost = _pieces(pred, label, form)
-    value = balance[label] * missed**gamma * cost
+    scale = balance[label]
+    value = np.where(scale == 0.0, 0.0, scale * missed**gamma * cost)
     return value if used is None else Masked(value, used)
 
 
@@ -227,5 +229,6 @@ def _(
     if label is None:
         share = target * balance
         return form.through(np.where(share == 0.0, 0.0, -share * steep), pred)
-    slope = form.label_slope(label, balance[label] * steep, pred)
+    weight = np.where(balance[label] == 0.0, 0.0, balance[label] * steep)
+    slope = form.label_slope(label, weight, pred)
     return slope if used is None else np.where(used[:, None], slope, 0.0)

@@ -39,9 +39,14 @@ def _terms(target: Array, side: str, on_real: Array, on_fake: Array) -> tuple[Ar
 
 
 def _blend(target: Array, side: str, on_real: Array, on_fake: Array) -> Array:
-    """Slope of a row alone: its own side's."""
+    """Slope of a row alone: its own side's; each side of a vector row is a mean of its elements."""
     real, fake = _shares(target, side)
-    return _part((real > 0.0).astype(np.float64), on_real) + _part((fake > 0.0).astype(np.float64), on_fake)
+    return _part(_mean_share(real), on_real) + _part(_mean_share(fake), on_fake)
+
+
+def _mean_share(share: Array) -> Array:
+    here = (share > 0.0).astype(np.float64)
+    return here if here.ndim == 1 else here / np.maximum(row_sum(here), 1.0)[:, None]
 
 
 @loss(

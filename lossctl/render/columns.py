@@ -89,9 +89,10 @@ def double_array(values: NDArray[np.float64], ignored: Flags | None = None) -> p
 
 def text_array(values: Sequence[str | None], ignored: Flags | None = None) -> pa.Array:
     """Strings as Arrow holds them; half of a surrogate pair is spelt out."""
-    missing = np.fromiter((value is None for value in values), bool, len(values))
-    if ignored is not None:
-        missing |= ignored
+    missing = ignored
+    if None in values:
+        absent = np.fromiter((value is None for value in values), bool, len(values))
+        missing = absent if ignored is None else absent | ignored
     filled: Sequence[str] = [value or "" for value in values]
     joined = "".join(filled)
     if joined.isascii():
@@ -103,7 +104,7 @@ def text_array(values: Sequence[str | None], ignored: Flags | None = None) -> pa
         data = b"".join(encoded)
     offsets = np.zeros(len(filled) + 1, dtype=np.int32)
     np.cumsum(lengths, out=offsets[1:])
-    buffers = [validity(missing) if missing.any() else None, pa.py_buffer(offsets), pa.py_buffer(data)]
+    buffers = [validity(missing), pa.py_buffer(offsets), pa.py_buffer(data)]
     return pa.Array.from_buffers(pa.string(), len(filled), buffers)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from lossctl.render.delimited import group_names
 from lossctl.result import Part, Result, Score
@@ -81,18 +82,20 @@ class _Column:
     scores: Sequence[Score | None]
     same: bool
 
-    def _has(self, what: str) -> bool:
-        return any(score is not None and getattr(score, what) for score in self.scores)
+    @cached_property
+    def _ignored(self) -> bool:
+        return any(score is not None and score.ignored for score in self.scores)
 
+    @cached_property
     def _parts(self) -> Sequence[Part]:
         return max((score.parts for score in self.scores if score is not None), key=len, default=())
 
     def heads(self) -> Iterator[str]:
         yield self.spec
-        yield from map(_part_name, self._parts())
+        yield from map(_part_name, self._parts)
         if not self.same:
             yield "rows"
-        if self._has("ignored"):
+        if self._ignored:
             yield "ignored"
 
     def cells(self, at: int, digits: int) -> Iterator[str]:
@@ -102,10 +105,10 @@ class _Column:
             return
         yield _cell(score, digits)
         parts = [number(part.value, digits) for part in score.parts]
-        yield from parts + [""] * (len(self._parts()) - len(parts))
+        yield from parts + [""] * (len(self._parts) - len(parts))
         if not self.same:
             yield f"{score.rows:,}"
-        if self._has("ignored"):
+        if self._ignored:
             yield f"{score.ignored:,}"
 
 

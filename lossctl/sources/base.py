@@ -61,6 +61,19 @@ class Source:
         """Read the header or footer."""
         raise NotImplementedError
 
+    def unchanged(self, state: os.stat_result | None = None) -> None:
+        """Refuse a regular file that is no longer the one that was found."""
+        if self.identity is None or not self.identity.regular or self.path == "-":
+            return
+        try:
+            now = Identity.of(state or os.stat(self.path))
+        except OSError:
+            now = None
+        if now != self.identity:
+            raise ResourceError(
+                "the file changed while it was read", path=self.path, hint="run again when it is complete"
+            )
+
     def keys(self, wanted: Iterable[str], places: Mapping[str, tuple[int, ...]]) -> dict[str, str | None]:
         """Values from the path for names that are no column of the file."""
         return {

@@ -10,7 +10,7 @@ from itertools import chain, islice
 import pyarrow as pa
 
 from lossctl.errors import BadValue, DataError, ResourceError, visible
-from lossctl.sources.base import Column, Identity, Piece, Plan, Source, duplicated, refusing
+from lossctl.sources.base import Column, Piece, Plan, Source, duplicated, refusing
 from lossctl.sources.cutter import BLOCK, Block, Cutter
 from lossctl.sources.feed import Feed, PlainFeed, unpack
 from lossctl.sources.strict import Strict
@@ -78,8 +78,7 @@ class CsvSource(Source):
         self.close()
         self._descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         state = os.fstat(self._descriptor)
-        if Identity.of(state) != self.identity:
-            raise ResourceError("the file changed while it was read", path=self.path)
+        self.unchanged(state)
         return PlainFeed(self._descriptor, state.st_size, self.path)
 
     def close(self) -> None:

@@ -172,7 +172,7 @@ class Cutter:
         size = int(outside[-1]) + 1 if outside.size else 0
         used = quotes[: int(np.searchsorted(quotes, size))]
         stuck = size == 0 and quotes.size > 0
-        if stuck or not _well_formed(text, used, self._delimiter[0], size):
+        if stuck or not _well_formed(text, used, self._delimiter[0]):
             return self._exact(data, final)
         return _Cut(size, outside.size, int(np.searchsorted(ends, size)))
 
@@ -212,7 +212,7 @@ def _line_ends(text: NDArray[np.uint8], data: bytes, final: bool) -> NDArray[np.
     return np.flatnonzero(ends)
 
 
-def _well_formed(text: NDArray[np.uint8], quotes: NDArray[np.intp], delimiter: int, size: int) -> bool:
+def _well_formed(text: NDArray[np.uint8], quotes: NDArray[np.intp], delimiter: int) -> bool:
     """Whether each quote opens a field, closes one, or is half of a doubled one."""
     if quotes.size == 0:
         return True
@@ -224,7 +224,6 @@ def _well_formed(text: NDArray[np.uint8], quotes: NDArray[np.intp], delimiter: i
     starts = border[text[opening - 1]]
     starts[0] |= opening[0] == 0
     stops = border[text[np.minimum(closing + 1, text.size - 1)]]
-    stops[-1] |= closing[-1] + 1 == size
     doubled = closing[:-1] + 1 == opening[1:]
     return bool(np.all(starts[1:] | doubled) and starts[0] and np.all(stops[:-1] | doubled) and stops[-1])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 import threading
@@ -12,7 +11,7 @@ from types import TracebackType
 import pyarrow as pa
 
 from lossctl.errors import BadValue, DataError, MissingColumn, ResourceError, RowsDisagree
-from lossctl.sources.base import Column, Identity, Piece, Plan, Source, kind, refusing, same_kind
+from lossctl.sources.base import Column, Piece, Plan, Source, kind, refusing, same_kind
 from lossctl.sources.csv import CsvSource, one_byte
 from lossctl.sources.cutter import BLOCK
 from lossctl.sources.feed import MAGIC, Feed, Readable, packing
@@ -87,18 +86,7 @@ class Dataset:
         for source in self.sources:
             if source.rows is not None and source.tally.rows != source.rows:
                 raise RowsDisagree(source.path, source.rows, source.tally.rows)
-            if source.identity is None or not source.identity.regular or source.path == STDIN:
-                continue
-            try:
-                now = Identity.of(os.stat(source.path))
-            except OSError:
-                now = None
-            if now != source.identity:
-                raise ResourceError(
-                    "the file changed while it was read",
-                    path=source.path,
-                    hint="run again when it is complete",
-                )
+            source.unchanged()
 
 
 class _Shared:

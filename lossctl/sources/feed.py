@@ -16,7 +16,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from lossctl.errors import DataError
+from lossctl.errors import DataError, ResourceError
 
 MAGIC = 8
 _STEP = 1 << 18
@@ -81,7 +81,7 @@ class PlainFeed(Feed):
         while len(data) < len(tail) + want:
             rest = os.pread(self._descriptor, len(tail) + want - len(data), start + len(data))
             if not rest:
-                raise DataError("the file became shorter while it was read", path=self._path)
+                raise ResourceError("the file became shorter while it was read", path=self._path)
             data += rest
         self.taken += want
         return data
@@ -117,13 +117,12 @@ class _Members:
         self._rest = b""
         self._fresh = True  # nothing of this member was read yet
         self._first = True
-        self._over = False
 
     def _new(self) -> zlib._Decompress | bz2.BZ2Decompressor:
         return zlib.decompressobj(31) if self._name == "gzip" else bz2.BZ2Decompressor()
 
     def read(self, size: int, /) -> bytes:
-        while not self._over:
+        while True:
             if not self._hungry() and not self._rest:
                 out = self._step(b"", size)
             else:
@@ -134,7 +133,6 @@ class _Members:
                     return self._end()
             if out:
                 return out
-        return b""
 
     def _hungry(self) -> bool:
         if isinstance(self._box, bz2.BZ2Decompressor):
@@ -146,7 +144,6 @@ class _Members:
             raise DataError(
                 f"the {self._name} data ends too early", path=self._path, hint="copy the file again"
             )
-        self._over = True
         return b""
 
     def _step(self, data: bytes, size: int) -> bytes:

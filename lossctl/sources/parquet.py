@@ -54,6 +54,7 @@ class ParquetSource(Source):
     def _handle(self) -> pa.NativeFile:
         if self.handle is None:
             self.handle = pa.OSFile(self.path, "rb")
+            self.unchanged()
         return self.handle
 
     def close(self) -> None:

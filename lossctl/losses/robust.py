@@ -1,0 +1,417 @@
+"""Errors of a predicted number that limit what outliers can do, or weigh the two sides apart."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+import numpy as np
+
+from lossctl.domain import NONNEG, POSITIVE, UNIT, Interval
+from lossctl.loss import Array, Param, Residual, gradient, like, loss
+from lossctl.numeric import expm1_minus, log1p_minus
+
+Scale = Annotated[float, Param("residual from which an error counts as an outlier", POSITIVE)]
+ANY_POWER = Interval(-math.inf, 2.0)
+
+
+@loss(
+    range=NONNEG,
+    tasks=("regression", "outliers"),
+    likes=(like("xgboost", "mphe", note="delta is called huber_slope"),),
+)
+def pseudo_huber(
+    residual: Residual,
+    *,
+    delta: Annotated[float, Param("where the parabola bends into the line", POSITIVE)] = 1.0,
+) -> Array:
+    """Pseudo-Huber loss: huber's shape with all derivatives continuous.
+
+    Formula: δ²(√(1 + (r/δ)²) − 1), r = pred − target.
+    Gradient: r / √(1 + (r/δ)²).
+    Use when: huber is wanted with a smooth second derivative.
+    Numerics: written as r²/(√(1 + x²) + 1), which neither cancels for small nor overflows for large r.
+    References: Charbonnier et al. (1997), Deterministic Edge-Preserving Regularization.
+
+    >>> import lossctl
+    >>> lossctl.compute("pseudo-huber:delta=4", [0], [3]).value  # 16·(5/4 − 1)
+    4.0
+    """
+    x = np.abs(residual) / delta
+    return delta * np.abs(residual) * (x / (np.hypot(1.0, x) + 1.0))
+
+
+@gradient(pseudo_huber)
+def _(residual: Array, *, delta: float) -> Array:
+    return residual / np.hypot(1.0, residual / delta)
+
+
+@loss(
+    range=NONNEG,
+    tasks=("quantiles", "regression"),
+    likes=(like("catboost", "Expectile:alpha", note="tau is called alpha"),),
+)
+def expectile(
+    residual: Residual,
+    *,
+    tau: Annotated[float, Param("the expectile that is predicted", UNIT)] = 0.5,
+) -> Array:
+    """Expectile loss: a squared error that weighs the two sides apart.
+
+    Formula: |τ − 1[r > 0]|·r², r = pred − target.
+    Gradient: 2·|τ − 1[r > 0]|·r.
+    Use when: the prediction is an expectile; τ = 0.5 is half of mse.
+    See also: quantile does the same for absolute errors.
+    References: Newey & Powell (1987), Asymmetric Least Squares Estimation and Testing.
+
+    >>> import lossctl
+    >>> lossctl.compute("expectile:tau=0.75", [0, 0], [-2, 2]).value  # (3 + 1) / 2
+    2.0
+    """
+    return np.where(residual > 0.0, 1.0 - tau, tau) * residual * residual
+
+
+@gradient(expectile)
+def _(residual: Array, *, tau: float) -> Array:
+    return 2.0 * np.where(residual > 0.0, 1.0 - tau, tau) * residual
+
+
+@loss(
+    range=NONNEG,
+    best=None,
+    tasks=("regression", "outliers", "images"),
+    likes=(like("kornia", "kornia.losses.charbonnier_loss", exists=False, note="ε = 1 and subtracts 1"),),
+)
+def charbonnier(
+    residual: Residual, *, eps: Annotated[float, Param("rounds the corner at zero", POSITIVE)] = 0.001
+) -> Array:
+    """Charbonnier loss: absolute error that is differentiable at zero.
+
+    Formula: √(r² + ε²), r = pred − target.
+    Gradient: r / √(r² + ε²).
+    Use when: images or flows are restored; a perfect prediction costs ε.
+    See also: pseudo-huber subtracts that constant.
+    References: Charbonnier et al. (1994), Two deterministic half-quadratic regularization algorithms.
+
+    >>> import lossctl
+    >>> lossctl.compute("charbonnier:eps=4", [0], [3]).value
+    5.0
+    """
+    return np.hypot(residual, eps)
+
+
+@gradient(charbonnier)
+def _(residual: Array, *, eps: float) -> Array:
+    return residual / np.hypot(residual, eps)
+
+
+@loss(
+    range=NONNEG,
+    tasks=("regression", "outliers"),
+    likes=(like("lightgbm", "fair", note="c is called fair_c"), like("catboost", "FairLoss:smoothness")),
+)
+def fair(residual: Residual, *, c: Scale = 1.0) -> Array:
+    """Fair loss: quadratic near zero, growing a little slower than linearly.
+
+    Formula: c|r| − c²·log(1 + |r|/c), r = pred − target.
+    Gradient: r / (1 + |r|/c).
+    Use when: a convex loss with a defined second derivative everywhere is wanted.
+    Numerics: the two terms cancel near zero; their difference is summed as a series there.
+    References: Fair (1974), On the Robust Estimation of Econometric Models.
+
+    >>> import lossctl
+    >>> round(lossctl.compute("fair", [0], [1]).value, 12)  # 1 − log 2
+    0.30685281944
+    """
+    return -c * c * log1p_minus(np.abs(residual) / c)
+
+
+@gradient(fair)
+def _(residual: Array, *, c: float) -> Array:
+    return residual / (1.0 + np.abs(residual) / c)
+
+
+def _log1p_square(x: Array, scale: float = 1.0) -> Array:
+    """log(1 + x²/scale) for x ≥ 0 without squaring what would overflow."""
+    return np.where(x > 1e150, 2.0 * np.log(x) - math.log(scale), np.log1p(x * x / scale))
+
+
+@loss(
+    aliases=("lorentzian",),
+    range=NONNEG,
+    tasks=("regression", "outliers"),
+    likes=(like("kornia", "kornia.losses.cauchy_loss", c=math.sqrt(2.0)),),
+)
+def cauchy(residual: Residual, *, c: Scale = 1.0) -> Array:
+    """Cauchy loss: outliers count with their logarithm.
+
+    Formula: (c²/2)·log(1 + (r/c)²), r = pred − target.
+    Gradient: r / (1 + (r/c)²).
+    Use when: the noise has heavy tails.
+    Avoid when: a convex loss is needed.
+    References: Black & Anandan (1996), The Robust Estimation of Multiple Motions.
+
+    >>> import lossctl
+    >>> round(lossctl.compute("cauchy", [0], [1]).value, 12)  # ½·log 2
+    0.34657359028
+    """
+    return 0.5 * c * c * _log1p_square(np.abs(residual) / c)
+
+
+@gradient(cauchy)
+def _(residual: Array, *, c: float) -> Array:
+    x = residual / c
+    return residual / (1.0 + x * x)
+
+
+@loss(
+    aliases=("leclerc",),
+    range=NONNEG,
+    tasks=("regression", "outliers"),
+    likes=(like("kornia", "kornia.losses.welsch_loss", c=math.sqrt(2.0)),),
+)
+def welsch(residual: Residual, *, c: Scale = 1.0) -> Array:
+    """Welsch loss: bounded; a gross outlier costs c²/2 and no more.
+
+    Formula: (c²/2)(1 − e^(−(r/c)²)), r = pred − target.
+    Gradient: r·e^(−(r/c)²).
+    Use when: part of the targets is wrong and must not matter at all.
+    References: Dennis & Welsch (1978), Techniques for nonlinear least squares and robust regression.
+
+    >>> import lossctl
+    >>> round(lossctl.compute("welsch", [0], [1]).value, 12)  # ½(1 − 1/e)
+    0.316060279414
+    """
+    x = residual / c
+    return -0.5 * c * c * np.expm1(-x * x)
+
+
+@gradient(welsch)
+def _(residual: Array, *, c: float) -> Array:
+    x = residual / c
+    return residual * np.exp(-x * x)
+
+
+@loss(
+    range=Interval(0.0, 2.0),
+    tasks=("regression", "outliers"),
+    likes=(like("kornia", "kornia.losses.geman_mcclure_loss"),),
+)
+def geman_mcclure(residual: Residual, *, c: Scale = 2.0) -> Array:
+    """Geman–McClure loss: bounded by 2, half-way at |r| = c.
+
+    Formula: 2r² / (r² + c²), r = pred − target.
+    Gradient: 4c²r / (r² + c²)².
+    Use when: outliers should cost a constant.
+    Numerics: written as 2 / (1 + (c/r)²), so that a large residual does not overflow.
+    References: Geman & McClure (1987), Statistical Methods for Tomographic Image Reconstruction.
+
+    >>> import lossctl
+    >>> lossctl.compute("geman-mcclure", [0], [2]).value
+    1.0
+    """
+    x = c / residual
+    return 2.0 / (1.0 + x * x)
+
+
+@gradient(geman_mcclure)
+def _(residual: Array, *, c: float) -> Array:
+    x = residual / c
+    return 4.0 * x / (c * (1.0 + x * x) ** 2)
+
+
+@loss(aliases=("biweight",), range=NONNEG, tasks=("regression", "outliers"))
+def tukey(residual: Residual, *, c: Scale = 4.685) -> Array:
+    """Tukey's biweight loss: constant beyond c, with no gradient there.
+
+    Formula: (c²/6)(1 − (1 − (r/c)²)³) where |r| ≤ c, otherwise c²/6.
+    Gradient: r(1 − (r/c)²)² where |r| ≤ c, otherwise 0.
+    Use when: outliers should have no influence at all; c = 4.685 keeps 95 % efficiency for unit normals.
+    Numerics: expanded as u(3 − 3u + u²) with u = (r/c)², which does not cancel.
+    References: Beaton & Tukey (1974), The Fitting of Power Series.
+
+    >>> import lossctl
+    >>> lossctl.compute("tukey:c=2", [0, 0], [2, 50]).value  # 4 / 6
+    0.6666666666666666
+    """
+    u = np.minimum(np.abs(residual) / c, 1.0) ** 2
+    return c * c / 6.0 * (u * (3.0 - u * (3.0 - u)))
+
+
+@gradient(tukey)
+def _(residual: Array, *, c: float) -> Array:
+    x = residual / c
+    return np.where(np.abs(x) <= 1.0, residual * (1.0 - x * x) ** 2, 0.0)
+
+
+@loss(aliases=("general-robust",), range=NONNEG, tasks=("regression", "outliers"))
+def barron(
+    residual: Residual,
+    *,
+    alpha: Annotated[
+        float, Param("shape: 2 squared, 1 pseudo-Huber, 0 Cauchy, −2 Geman–McClure, −inf Welsch", ANY_POWER)
+    ] = 1.0,
+    c: Scale = 1.0,
+) -> Array:
+    """Barron's general robust loss: one family from squared error to Welsch.
+
+    Formula: (|α−2|/α)·(((r/c)²/|α−2| + 1)^(α/2) − 1), with its limits at α = 2, 0 and −∞.
+    Gradient: (r/c²)·((r/c)²/|α−2| + 1)^(α/2 − 1).
+    Use when: the right robustness is itself to be chosen.
+    Numerics: the power minus one is expm1 of its logarithm.
+    References: Barron (2019), A General and Adaptive Robust Loss Function.
+
+    >>> import lossctl
+    >>> lossctl.compute("barron:alpha=2", [0], [3]).value  # 9 / 2
+    4.5
+    """
+    x = np.abs(residual) / c
+    if alpha == 2.0:
+        return 0.5 * x * x
+    if alpha == 0.0:
+        return _log1p_square(x, 2.0)
+    if math.isinf(alpha):
+        return -np.expm1(-0.5 * x * x)
+    width = abs(alpha - 2.0)
+    return width / alpha * np.expm1(0.5 * alpha * _log1p_square(x, width))
+
+
+@gradient(barron)
+def _(residual: Array, *, alpha: float, c: float) -> Array:
+    x = residual / c
+    if alpha == 2.0:
+        return x / c
+    if math.isinf(alpha):
+        return x / c * np.exp(-0.5 * x * x)
+    width = abs(alpha - 2.0)
+    return x / c * np.exp((0.5 * alpha - 1.0) * _log1p_square(np.abs(x), width))
+
+
+@loss(
+    range=NONNEG,
+    tasks=("regression", "images"),
+    likes=(like("smp", "losses._functional.wing_loss"),),
+)
+def wing(
+    residual: Residual,
+    *,
+    width: Annotated[float, Param("errors below this are on the logarithmic part", POSITIVE)] = 5.0,
+    curvature: Annotated[float, Param("limits the slope at zero", POSITIVE)] = 0.5,
+) -> Array:
+    """Wing loss: a logarithm that magnifies small errors, then linear.
+
+    Formula: w·log(1 + |r|/ε) where |r| < w, otherwise |r| − w + w·log(1 + w/ε).
+    Gradient: sign(r)·w/(ε + |r|) where |r| < w, otherwise sign(r).
+    Use when: landmarks are localised and the last pixel matters.
+    References: Feng et al. (2018), Wing Loss for Robust Facial Landmark Localisation.
+
+    >>> import lossctl
+    >>> round(lossctl.compute("wing:width=1:curvature=1", [0], [3]).value, 12)  # 3 − 1 + log 2
+    2.69314718056
+    """
+    size = np.abs(residual)
+    return np.where(
+        size < width,
+        width * np.log1p(size / curvature),
+        size - (width - width * math.log1p(width / curvature)),
+    )
+
+
+@gradient(wing)
+def _(residual: Array, *, width: float, curvature: float) -> Array:
+    size = np.abs(residual)
+    return np.sign(residual) * np.where(size < width, width / (curvature + size), 1.0)
+
+
+@loss(
+    aliases=("svr",),
+    range=NONNEG,
+    tasks=("regression", "margins"),
+    likes=(like("sklearn", "epsilon_insensitive of sklearn.linear_model.SGDRegressor"),),
+)
+def epsilon_insensitive(
+    residual: Residual,
+    *,
+    epsilon: Annotated[float, Param("errors up to this cost nothing", NONNEG)] = 0.1,
+    squared: Annotated[bool, Param("square what is beyond")] = False,
+) -> Array:
+    """Epsilon-insensitive loss: absolute error beyond a tube.
+
+    Formula: max(0, |r| − ε), squared on request, r = pred − target.
+    Gradient: sign(r) where |r| > ε, otherwise 0; times 2(|r| − ε) when squared.
+    Use when: a support vector regression is judged, or small errors are of no consequence.
+    References: Vapnik (1995), The Nature of Statistical Learning Theory.
+
+    >>> import lossctl
+    >>> lossctl.compute("epsilon-insensitive:epsilon=1", [0, 0], [0.5, 3]).value  # (0 + 2) / 2
+    1.0
+    """
+    beyond = np.maximum(np.abs(residual) - epsilon, 0.0)
+    return beyond * beyond if squared else beyond
+
+
+@gradient(epsilon_insensitive)
+def _(residual: Array, *, epsilon: float, squared: bool) -> Array:
+    beyond = np.maximum(np.abs(residual) - epsilon, 0.0)
+    return np.sign(residual) * (2.0 * beyond if squared else beyond > 0.0)
+
+
+@loss(range=NONNEG, tasks=("regression", "forecast"), likes=(like("utilsforecast", "linex"),))
+def linex(
+    residual: Residual,
+    *,
+    a: Annotated[float, Param("positive: underestimates cost exponentially; negative: overestimates")] = 1.0,
+) -> Array:
+    """Linear–exponential loss: one side grows exponentially, the other linearly.
+
+    Formula: e^(−a·r) + a·r − 1, r = pred − target.
+    Gradient: a(1 − e^(−a·r)).
+    Use when: errors of one sign are far more costly, as in reserves or dosage.
+    Numerics: e^x − 1 − x is summed as a series near zero; beyond the range of doubles it is infinite.
+    References: Varian (1975), A Bayesian Approach to Real Estate Assessment; Zellner (1986).
+
+    >>> import lossctl
+    >>> round(lossctl.compute("linex", [1], [0]).value, 12)  # e − 2
+    0.718281828459
+    """
+    return expm1_minus(-a * residual)
+
+
+@gradient(linex)
+def _(residual: Array, *, a: float) -> Array:
+    return -a * np.expm1(-a * residual)
+
+
+@loss(
+    aliases=("minkowski",),
+    range=NONNEG,
+    tasks=("regression",),
+    likes=(
+        like("catboost", "Lq:q"),
+        like(
+            "torchmetrics", "torchmetrics.MinkowskiDistance", exists=False, note="root of the sum over rows"
+        ),
+    ),
+)
+def lq(
+    residual: Residual,
+    *,
+    q: Annotated[float, Param("power of the error", Interval(1.0, math.inf, open_high=True))] = 1.5,
+) -> Array:
+    """Absolute error to a power between and beyond mae and mse.
+
+    Formula: |r|^q, r = pred − target.
+    Gradient: q·|r|^(q−1)·sign(r).
+    Use when: something between absolute and squared error is wanted.
+    References: Box & Tiao (1962), A Further Look at Robustness via Bayes's Theorem.
+
+    >>> import lossctl
+    >>> lossctl.compute("lq:q=3", [0], [2]).value
+    8.0
+    """
+    return np.abs(residual) ** q
+
+
+@gradient(lq)
+def _(residual: Array, *, q: float) -> Array:
+    return q * np.abs(residual) ** (q - 1.0) * np.sign(residual)
