@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from lossctl.apply import Job
-from lossctl.evaluate import Outcome
 from lossctl.plan import Plan
 from lossctl.result import Score
+from lossctl.spine import Outcome
 
 __all__ = ["warnings_of"]
 

@@ -10,13 +10,13 @@ import numpy as np
 from lossctl.advice import warnings_of
 from lossctl.apply import Job
 from lossctl.errors import DataError
-from lossctl.evaluate import Outcome
 from lossctl.exact import ExactSum, centred_second_moment, ratio
 from lossctl.groups import sort_key
 from lossctl.loss.kinds import Pooled, Whole
 from lossctl.loss.spec import Spec
 from lossctl.plan import Plan
 from lossctl.result import InputFile, Part, Result, RowCount, Score, check_counts
+from lossctl.spine import Outcome
 from lossctl.state import KeptState, MaxState, State, TermState
 
 __all__ = ["to_result", "value_of"]

@@ -98,8 +98,8 @@ def _run(
     chunk_rows: int | None,
 ) -> Result:
     from lossctl.aggregate import to_result
-    from lossctl.evaluate import run
     from lossctl.plan import REDUCTIONS, Settings, make_plan
+    from lossctl.spine import run
 
     if nan not in ("error", "skip", "propagate"):
         raise UsageError(f"nan={nan!r} is not error, skip or propagate")

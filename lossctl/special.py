@@ -25,3 +25,16 @@ def stirling_rest(x: Array) -> Array:
     inverse = 1.0 / x
     square = inverse * inverse
     return inverse * (1.0 / 12.0 - square * (1.0 / 360.0 - square / 1260.0))
+
+
+def digamma(x: Array) -> Array:
+    """d log Γ(x)/dx for x > 0: stepped up to x ≥ 10, where the asymptotic series holds to 1e-15."""
+    step = np.array(x, dtype=np.float64)
+    total = np.zeros_like(step)
+    for _ in range(10):
+        low = step < 10.0
+        total = total - np.where(low, 1.0 / step, 0.0)
+        step = np.where(low, step + 1.0, step)
+    square = 1.0 / (step * step)
+    tail = square * (1 / 12 - square * (1 / 120 - square * (1 / 252 - square * (1 / 240 - square / 132))))
+    return total + np.log(step) - 0.5 / step - tail

@@ -14,14 +14,14 @@ import pyarrow as pa
 from lossctl.aggregate import to_result
 from lossctl.columns import choose_form
 from lossctl.domain import Interval
-from lossctl.evaluate import SampleBlock
-from lossctl.evaluate import run as fold
 from lossctl.loss import BoundParam, Form, Loss, Ragged
 from lossctl.loss.registry import all_losses, get
 from lossctl.loss.spec import Bound, parse
 from lossctl.plan import Settings, make_plan
 from lossctl.result import Result, Score
 from lossctl.sources.memory import MemoryDataset, MemoryPiece
+from lossctl.spine import SampleBlock
+from lossctl.spine import run as fold
 
 CLASSES = 3
 WORDS = ("the", "cat", "sat", "on", "a", "mat", "köln", "x")

@@ -82,16 +82,16 @@ def test_full_payloads_never_wrap_in_groups(sign: float) -> None:
         assert groups.total(0).fraction() == 9 * BLOCK * Fraction(one)
 
 
-@pytest.mark.parametrize("power", range(-60, 61, 5))
+@pytest.mark.parametrize("power", range(-1, 47))
 def test_groups_carry_at_every_alignment(power: int) -> None:
     one = math.nextafter(2.0**power, 0.0)
     x = np.full(BLOCK, one)
     codes = np.zeros(BLOCK, np.int64)
     groups = GroupedSums(2)
-    for _ in range(7):
+    for _ in range(9):
         groups.add(x, codes, WORK, nonneg=True)
         groups.add(-x, codes + 1, WORK)
-    assert [t.fraction() for t in groups.totals()] == [7 * BLOCK * Fraction(one), -7 * BLOCK * Fraction(one)]
+    assert [t.fraction() for t in groups.totals()] == [9 * BLOCK * Fraction(one), -9 * BLOCK * Fraction(one)]
 
 
 @pytest.mark.parametrize(
@@ -427,7 +427,7 @@ def test_many_groups_resize_and_merge_by_mapping() -> None:
 
 
 def test_merging_full_limbs_many_to_one_is_exact() -> None:
-    one = math.nextafter(2.0**7, 0.0)
+    one = 2.0**6 * (1 - 2.0**-44)
     size = 3 * BLOCK
     full = GroupedSums(size)
     full.add(np.full(size, one), np.arange(size), WORK)

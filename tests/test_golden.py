@@ -84,7 +84,7 @@ def answers(case: dict[str, Any]) -> list[tuple[list[float], list[float]]]:
 
 
 def rows(case: dict[str, Any], inputs: dict[str, Any]) -> Any:
-    from lossctl.evaluate import run
+    from lossctl.spine import run
 
     weight = {} if case["weight"] is None else {"weight": case["weight"]}
     dataset = MemoryDataset(table_of({**inputs, **weight}))

@@ -90,7 +90,9 @@ def test_gradient_is_the_slope(case: Case) -> None:
         if case.loss.grouped:
             for at in range(len(found)):
                 tried += 1
-                judged += checked(found[at : at + 1], case, lambda by, at=at, n=name: moved_one(data, n, at, by))
+                judged += checked(
+                    found[at : at + 1], case, lambda by, at=at, n=name: moved_one(data, n, at, by)
+                )
             continue
         for column in range(min(widest(data[name]), 6)):
             places = [place(data[name], row, column) for row in range(ROWS)]

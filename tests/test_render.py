@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lossctl.errors import BadRow, BadValue, LossctlError, UnknownName, UsageError
+from lossctl.errors import BadRow, BadValue, DataError, LossctlError, UnknownName, UsageError
 from lossctl.render import FORMATS, error_json, render
 from lossctl.render.columns import number_text, text_array
 from lossctl.render.samples import SAMPLE_FORMATS, SampleColumn, open_writer
@@ -112,6 +112,8 @@ def test_verbose_names_the_guessed_columns() -> None:
 def test_colour_changes_no_text_and_plain_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "20")
     monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("NO_COLOR", "1")  # heeded by the caller, who says color=False
+    monkeypatch.setenv("TERM", "dumb")
     wide = result(*(score("mae:x=" + "y" * 90 + str(at), at, group={"[bold]": "g"}) for at in range(9)))
     for made in (GROUPED, wide):
         plain = render(made, "table")
@@ -133,12 +135,13 @@ def test_a_terminal_width_is_kept_and_nothing_lost() -> None:
 
 @pytest.mark.parametrize("form", ["table", "markdown"])
 def test_data_never_acts_on_the_reader(form: str) -> None:
-    made = result(score("mae", group={HOSTILE: "::set-output name=x::\n"}), score("mae"))
+    made = result(score("mae", group={HOSTILE: "::set-output name=x:: ##[error]\n"}), score("mae"))
     for color in (False, True):
         text = render(made, form, color=color)
         assert "\x1b]" not in text
         assert "\u202e" not in text
         assert "::set-output" not in text
+        assert "##[" not in text
         assert "[red]" in text.replace("\\", "")
 
 
@@ -184,6 +187,7 @@ def test_value() -> None:
     values = [render(result(score(value=v)), "value") for v in (math.nan, math.inf, -math.inf)]
     assert values == ["nan\n", "inf\n", "-inf\n"]
     assert render(result(score("mae", 1.0), score("mse", 2.0)), "value") == "mae\t1.0\nmse\t2.0\n"
+    assert render(result(score("mae", 1.0, group={"g": "x"})), "value") == "x\tmae\t1.0\n"
     one = result(score("mae", 1.0, group={"g": "=x"}), score("mae", 2.0))
     assert render(one, "value") == "'=x\tmae\t1.0\n\tmae\t2.0\n"
 
@@ -389,6 +393,21 @@ def test_text_reads_back(values: list[str | None]) -> None:
     assert [json.loads(line)["t"] for line in lines] == values
     rows = list(csv.reader(io.StringIO(written("csv", block, columns=columns).decode(), newline="")))[1:]
     assert [row[1] for row in rows] == [harmless(value or "") for value in values]
+
+
+def test_csv_text_quotes_only_what_needs_it() -> None:
+    columns = [SampleColumn("row", "int"), SampleColumn("t", "text")]
+    texts = ["a", "", None, "b\nc", "d e", "\r"]
+    lines = written("csv", {"row": np.arange(6), "t": texts}, columns=columns)
+    assert lines == b'row,t\n0,a\n1,""\n2,\n3,"b\nc"\n4,d e\n5,"\'\r"\n'
+    for text in ("b\nc", "b,c", 'b"c', "b\rc", "=c"):  # each alone is seen in a block of plain text
+        lines = written("csv", {"row": np.arange(2), "t": ["plain", text]}, columns=columns)
+        assert list(csv.reader(io.StringIO(lines.decode(), newline="")))[2] == ["1", harmless(text)]
+
+
+def test_vectors_keep_their_length() -> None:
+    with pytest.raises(DataError, match="change their length"):
+        written("csv", BLOCK, BLOCK | {"g": np.ones((4, 3))})
 
 
 def test_lone_surrogates_are_spelt_out() -> None:

@@ -132,7 +132,7 @@ def run(text: str, files: Sequence[str], **values: Any) -> None:
 def _aggregate(plan: Any, dataset: Any, targets: Sequence[Any], values: Mapping[str, Any]) -> None:
     from lossctl.aggregate import to_result
     from lossctl.cli.progress import progress
-    from lossctl.evaluate import run as evaluate
+    from lossctl.spine import run as evaluate
 
     with progress(values["progress"], dataset.nbytes, dataset.promised_rows) as tick:
         outcome = evaluate(plan, dataset, progress=tick)

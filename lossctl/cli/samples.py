@@ -10,12 +10,12 @@ import numpy as np
 
 from lossctl.cli.progress import progress
 from lossctl.errors import UsageError
-from lossctl.evaluate import SampleBlock
-from lossctl.evaluate import run as evaluate
 from lossctl.gradients import gradient_columns
 from lossctl.render.output import Stdout, atomic
 from lossctl.render.samples import SampleColumn, open_writer
 from lossctl.result import RowCount, check_counts
+from lossctl.spine import SampleBlock
+from lossctl.spine import run as evaluate
 
 
 def run_samples(plan: Any, dataset: Any, targets: Sequence[Any], values: Mapping[str, Any]) -> None:

@@ -1,0 +1,323 @@
+"""Negative log-likelihoods and deviances of a predicted distribution's parameters."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+import numpy as np
+
+from lossctl.domain import NONNEG, POSITIVE, REAL
+from lossctl.loss import Array, BadValue, Form, Nonneg, Param, Positive, Real, gradient, like, loss
+from lossctl.numeric import expm1_minus, log1p_minus, xlogy
+from lossctl.special import digamma, lgamma, stirling_rest
+
+HALF_LOG_TAU = 0.5 * math.log(2.0 * math.pi)
+LARGE = 100.0  # from here the Stirling series holds to double precision
+
+Rate = Annotated[
+    Array,
+    Form("positive", domain=POSITIVE),
+    Form("real", when="log_input"),
+]
+Variance = Annotated[
+    Array,
+    Form("positive", domain=POSITIVE),
+    Form("nonneg", domain=NONNEG, when="eps"),
+]
+Full = Annotated[bool, Param("add the terms that do not depend on the prediction")]
+
+
+@loss(
+    aliases=("poisson",),
+    range=REAL,
+    best=None,
+    tasks=("counts",),
+    likes=(
+        like("torch", "torch.nn.PoissonNLLLoss", eps=1e-8, note="log input by default; full uses Stirling"),
+        like("keras", "keras.losses.Poisson", eps=1e-7),
+        like("xgboost", "poisson-nloglik", full=True),
+        like("lightgbm", "poisson"),
+        like("catboost", "Poisson", note="raw values are logarithms: log-input"),
+    ),
+)
+def poisson_nll(
+    target: Nonneg,
+    pred: Rate,
+    *,
+    log_input: Annotated[bool, Param("pred holds the logarithm of the rate")] = False,
+    full: Full = False,
+    eps: Annotated[float, Param("added to the rate inside the logarithm", NONNEG)] = 0.0,
+) -> Array:
+    """Negative log-likelihood of a count under a Poisson rate.
+
+    Formula: μ − y·log(μ + ε), from the logarithm x of the rate e^x − y·x; full adds log Γ(y + 1).
+    Gradient: 1 − y/(μ + ε); e^x − y with respect to the logarithm.
+    Use when: targets are counts and the prediction is their expected number.
+    See also: poisson-deviance is zero for a perfect prediction.
+    References: Nelder & Wedderburn (1972), Generalized Linear Models.
+
+    >>> import lossctl
+    >>> lossctl.compute("poisson-nll", [0, 3], [2, 1]).value  # (2 + 1) / 2
+    1.5
+    """
+    value = np.exp(pred) - target * pred if log_input else pred - xlogy(target, pred + eps)
+    return value + lgamma(target + 1.0) if full else value
+
+
+@gradient(poisson_nll)
+def _(target: Array, pred: Array, *, log_input: bool, full: bool, eps: float) -> Array:
+    return np.exp(pred) - target if log_input else 1.0 - target / (pred + eps)
+
+
+@loss(
+    range=REAL,
+    best=None,
+    tasks=("forecast", "regression"),
+    likes=(
+        like("torch", "torch.nn.GaussianNLLLoss", eps=1e-6),
+        like("scoringrules", "scoringrules.logs_normal", full=True, note="takes the standard deviation"),
+        like("catboost", "RMSEWithUncertainty", full=True, note="takes the log of the standard deviation"),
+    ),
+)
+def gaussian_nll(
+    target: Real,
+    pred: Real,
+    variance: Variance,
+    *,
+    full: Full = False,
+    eps: Annotated[float, Param("lower bound of the variance", NONNEG)] = 0.0,
+) -> Array:
+    """Negative log-likelihood of a target under a normal distribution.
+
+    Formula: ½(log v + r²/v), v = max(variance, ε), r = pred − target; full adds ½·log 2π.
+    Gradient: r/v for the mean, ½(1/v − r²/v²) for the variance, 0 where ε bounds it.
+    Use when: a model predicts its own uncertainty.
+    Avoid when: the noise has heavy tails (laplace-nll).
+    References: Nix & Weigend (1994), Estimating the mean and variance of the target distribution.
+
+    >>> import lossctl
+    >>> lossctl.compute("gaussian-nll", [0], [2], variance=[1]).value  # ½(0 + 4)
+    2.0
+    """
+    v = np.maximum(variance, eps)
+    residual = pred - target
+    value = 0.5 * (np.log(v) + residual * (residual / v))
+    return value + HALF_LOG_TAU if full else value
+
+
+@gradient(gaussian_nll, "pred", "variance")
+def _(target: Array, pred: Array, variance: Array, *, full: bool, eps: float) -> tuple[Array, Array]:
+    v = np.maximum(variance, eps)
+    slope = (pred - target) / v
+    return slope, np.where(variance < eps, 0.0, 0.5 * (1.0 / v - slope * slope))
+
+
+@loss(
+    range=REAL,
+    best=None,
+    tasks=("forecast", "outliers"),
+    likes=(like("scoringrules", "scoringrules.logs_laplace"),),
+)
+def laplace_nll(target: Real, pred: Real, scale: Positive) -> Array:
+    """Negative log-likelihood of a target under a Laplace distribution.
+
+    Formula: log(2b) + |r|/b, r = pred − target.
+    Gradient: sign(r)/b for the location, 1/b − |r|/b² for the scale.
+    Use when: a model predicts its own uncertainty and errors have heavy tails.
+    References: Laplace (1774), Mémoire sur la probabilité des causes par les événements.
+
+    >>> import lossctl
+    >>> lossctl.compute("laplace-nll", [0], [3], scale=[0.5]).value  # log 1 + 6
+    6.0
+    """
+    return np.log(2.0 * scale) + np.abs(pred - target) / scale
+
+
+@gradient(laplace_nll, "pred", "scale")
+def _(target: Array, pred: Array, scale: Array) -> tuple[Array, Array]:
+    residual = pred - target
+    return np.sign(residual) / scale, (1.0 - np.abs(residual) / scale) / scale
+
+
+@loss(
+    range=REAL,
+    best=None,
+    tasks=("counts",),
+    likes=(like("scoringrules", "scoringrules.logs_negbinom", exists=False, note="other parameters"),),
+)
+def negative_binomial_nll(target: Nonneg, pred: Positive, dispersion: Positive) -> Array:
+    """Negative log-likelihood of a count under a negative binomial with mean μ and size k.
+
+    Formula: log Γ(k) − log Γ(y + k) + log Γ(y + 1) − k·log(k/(k + μ)) − y·log(μ/(μ + k)).
+    Gradient: k(μ − y) / (μ(μ + k)) for the mean, with the digamma function for the size.
+    Use when: counts vary more than a Poisson does; its variance is μ + μ²/k.
+    Numerics: for k ≥ 100 the large logarithms are cancelled by hand (Stirling), so that k → ∞ tends to
+        the Poisson likelihood without noise.
+    References: Anscombe (1950), Sampling Theory of the Negative Binomial Distribution.
+
+    >>> import lossctl
+    >>> round(lossctl.compute("negative-binomial-nll", [0], [1], dispersion=[1]).value, 12)  # log 2
+    0.69314718056
+    """
+    y, mu, k = target, pred, dispersion
+    shared = lgamma(y + 1.0) + k * np.log1p(mu / k)
+    small = shared + lgamma(k) - lgamma(y + k) + y * np.log1p(k / mu)
+    large = (
+        shared
+        - xlogy(y, mu)
+        + y * np.log1p((mu - y) / (k + y))
+        + y
+        - (k - 0.5) * np.log1p(y / k)
+        - (stirling_rest(k + y) - stirling_rest(k))
+    )
+    return np.where(k >= LARGE, large, small)
+
+
+@gradient(negative_binomial_nll, "pred", "dispersion")
+def _(target: Array, pred: Array, dispersion: Array) -> tuple[Array, Array]:
+    gap = (pred - target) / (pred + dispersion)
+    by_size = digamma(dispersion) - digamma(target + dispersion) + np.log1p(pred / dispersion) - gap
+    return (pred - target) / pred / (1.0 + pred / dispersion), by_size
+
+
+def _poisson_deviance(target: Array, pred: Array) -> Array:
+    gap = (pred - target) / target
+    near = -2.0 * target * log1p_minus(gap)
+    far = 2.0 * (xlogy(target, target / pred) - target + pred)
+    return np.where(np.abs(gap) <= 0.5, near, far)
+
+
+@loss(
+    range=NONNEG,
+    tasks=("counts",),
+    likes=(
+        like("sklearn", "sklearn.metrics.mean_poisson_deviance"),
+        like("torchmetrics", "torchmetrics.TweedieDevianceScore(power=1)"),
+    ),
+)
+def poisson_deviance(target: Nonneg, pred: Positive) -> Array:
+    """Poisson deviance: twice the log-likelihood ratio to a perfect prediction.
+
+    Formula: 2(y·log(y/μ) − y + μ), with 0·log 0 = 0.
+    Gradient: 2(1 − y/μ).
+    Use when: targets are counts or rates and zero should mean perfect.
+    Numerics: near y = μ the terms cancel; their difference is summed as a series there.
+    References: Nelder & Wedderburn (1972), Generalized Linear Models.
+
+    >>> import lossctl
+    >>> lossctl.compute("poisson-deviance", [0], [1.5]).value
+    3.0
+    """
+    return _poisson_deviance(target, pred)
+
+
+@gradient(poisson_deviance)
+def _(target: Array, pred: Array) -> Array:
+    return 2.0 * (pred - target) / pred
+
+
+def _gamma_deviance(target: Array, pred: Array) -> Array:
+    gap = (target - pred) / pred
+    near = -2.0 * log1p_minus(gap)
+    far = 2.0 * (gap - (np.log(target) - np.log(pred)))
+    return np.where(np.abs(gap) <= 0.5, near, far)
+
+
+@loss(
+    range=NONNEG,
+    tasks=("positive-targets",),
+    likes=(
+        like("sklearn", "sklearn.metrics.mean_gamma_deviance"),
+        like("torchmetrics", "torchmetrics.TweedieDevianceScore(power=2)"),
+        like("xgboost", "gamma-deviance", exists=False, note="adds 1e-6 to both"),
+        like("lightgbm", "gamma_deviance", exists=False, note="a sum, not a mean"),
+    ),
+)
+def gamma_deviance(target: Positive, pred: Positive) -> Array:
+    """Gamma deviance: relative errors of positive targets.
+
+    Formula: 2(log(μ/y) + y/μ − 1).
+    Gradient: 2(μ − y)/μ².
+    Use when: targets are positive and their spread grows with their size.
+    Numerics: near y = μ the terms cancel; their difference is summed as a series there.
+    References: Nelder & Wedderburn (1972), Generalized Linear Models.
+
+    >>> import lossctl
+    >>> round(lossctl.compute("gamma-deviance", [2], [1]).value, 12)  # 2(1 − log 2)
+    0.61370563888
+    """
+    return _gamma_deviance(target, pred)
+
+
+@gradient(gamma_deviance)
+def _(target: Array, pred: Array) -> Array:
+    return 2.0 * (pred - target) / pred / pred
+
+
+def _power(power: float) -> float:
+    if 0.0 < power < 1.0:
+        raise BadValue(
+            "power", power, "0, or a number of at least 1, or below 0: no distribution lies between"
+        )
+    return power
+
+
+@loss(
+    range=NONNEG,
+    tasks=("counts", "positive-targets"),
+    likes=(
+        like("sklearn", "sklearn.metrics.mean_tweedie_deviance", power=0.0),
+        like("torchmetrics", "torchmetrics.TweedieDevianceScore", power=0.0),
+        like("utilsforecast", "tweedie_deviance"),
+        like("xgboost", "tweedie-nloglik", exists=False, note="the likelihood, not the deviance"),
+    ),
+)
+def tweedie_deviance(
+    target: Real,
+    pred: Positive,
+    *,
+    power: Annotated[
+        float, Param("variance ∝ mean^power: 0 normal, 1 Poisson, 2 gamma, 3 inverse Gaussian")
+    ] = 1.5,
+) -> Array:
+    """Tweedie deviance: one family from squared error over Poisson to gamma and beyond.
+
+    Formula: 2(y^(2−p)/((1−p)(2−p)) − y·μ^(1−p)/(1−p) + μ^(2−p)/(2−p)), with its limits at p = 1 and 2.
+    Gradient: 2(μ − y)·μ^(−p).
+    Use when: targets are zero or positive amounts, such as insurance claims (1 < p < 2).
+    Avoid when: a target is negative and p > 0, or zero and p ≥ 2: there is no such distribution and the
+        value is infinite.
+    Numerics: powers are exponentials of logarithms, and what cancels near y = μ is summed as a series.
+    References: Tweedie (1984), An index which distinguishes between some important exponential families.
+
+    >>> import lossctl
+    >>> lossctl.compute("tweedie-deviance:power=0", [1], [3]).value  # (3 − 1)²
+    4.0
+    """
+    p = _power(power)
+    if p == 0.0:
+        return (pred - target) ** 2
+    outside = target < 0.0 if 0.0 < p < 2.0 else target <= 0.0 if p >= 2.0 else np.zeros(target.shape, bool)
+    y = np.where(outside, 1.0, target)
+    if p == 1.0:
+        value = _poisson_deviance(y, pred)
+    elif p == 2.0:
+        value = _gamma_deviance(y, pred)
+    else:
+        value = _general_deviance(np.maximum(y, 0.0), y, pred, p)
+    return np.where(outside, np.inf, value)
+
+
+def _general_deviance(kept: Array, y: Array, mu: Array, p: float) -> Array:
+    """`kept` is max(y, 0): for p < 0 only the linear term sees a negative target."""
+    a, b = 2.0 - p, 1.0 - p
+    t = np.where(np.abs(kept - mu) < 0.5 * mu, np.log1p((kept - mu) / mu), np.log(kept) - np.log(mu))
+    near = 2.0 * mu**a * (expm1_minus(a * t) - a * expm1_minus(t)) / (a * b)
+    far = 2.0 * (kept**a / (a * b) - y * mu**b / b + mu**a / a)
+    return np.where((np.abs(t) < 0.5) & (y > 0.0), near, far)
+
+
+@gradient(tweedie_deviance)
+def _(target: Array, pred: Array, *, power: float) -> Array:
+    return 2.0 * (pred - target) * pred**-power
