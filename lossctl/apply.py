@@ -69,7 +69,7 @@ class Job:
         return self.bound.loss.pointwise and any(f.form.shape == "vector" for f in self.feeds.values())
 
     def call(self, block: Block, shared: dict[Any, Any]) -> tuple[list[Any], Mask | None]:
-        """The kernel's terms as they come, and which rows it uses; `shared` holds what is derived per block."""
+        """The kernel's terms as they come, and which rows it uses; `shared` keeps derived arrays."""
         arguments = [self.argument(name, block, shared) for name in self.bound.arguments]
         if self.bound.loss.open_inputs:
             result = self.bound.loss.kernel(
@@ -155,7 +155,8 @@ class Job:
         width = first.shape[1]
         if self.bound.loss.reduction.elements == "columns":
             split = [np.ascontiguousarray(c[:, j]) for j in range(width) for c in columns]
-            return Terms(split, None if used is None else used.all(axis=1), 1, width)
+            whole: Any = None if used is None else used.all(axis=1)
+            return Terms(split, whole, 1, width)
         flat = [c if isinstance(c, int) else np.ascontiguousarray(c).reshape(-1) for c in columns]
         return Terms(flat, None if used is None else used.reshape(-1), width)
 

@@ -148,6 +148,8 @@ def _feed(
     bound: Bound, form: Form, places: Mapping[str, tuple[str, ...]], name: str, width: int | None
 ) -> Feed:
     params: Mapping[str, Any] = bound.params
+    if form.length:
+        form = replace(form, width=len(params[form.length]))
     made = Feed(places[name], form)
     if form.kind == "label":
         made = replace(

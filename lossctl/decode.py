@@ -268,7 +268,7 @@ def any_row(mask: Mask) -> Mask:
     """Which rows have any element set."""
     if mask.ndim == 1:
         return mask
-    rows: Mask = mask.any(axis=1)
+    rows: Mask = np.asarray(mask.any(axis=1))
     return rows
 
 

@@ -10,6 +10,7 @@
         AmbiguousColumn          several columns could play the role
         BadRow                   a value the loss or the reader cannot accept
         RowsDisagree             rows delivered differ from rows promised
+        NoRowsLeft               every row was filtered or skipped
       ResourceError         4    permission, disk, memory cap, missing extra, engine
 
 Each error takes facts and builds its own message: what happened, where, what to do.
@@ -29,6 +30,7 @@ __all__ = [
     "DataError",
     "LossctlError",
     "MissingColumn",
+    "NoRowsLeft",
     "ResourceError",
     "RowsDisagree",
     "UnknownName",
@@ -193,6 +195,10 @@ class RowsDisagree(DataError):
             promised=promised,
             delivered=delivered,
         )
+
+
+class NoRowsLeft(DataError):
+    """Every row was filtered or skipped, so there is nothing to judge."""
 
 
 class ResourceError(LossctlError):

@@ -22,7 +22,8 @@ Ints: TypeAlias = NDArray[np.int64]
 
 # Per row and level on 32,768 rows, 8 / 100,000 groups: int64 `np.add.at` 1.14 / 1.44 ns; `np.bincount` with
 # float weights 1.24 / 1.61 ns and a result array per block; stable argsort 7 ns before any reduceat. A whole
-# `add` is AAA. Wider limbs need fewer levels but carry more often: 44, 45 and 47 bits differ by under 1 ns.
+# `add` of squared errors of normals is 6.0 / 7.2 ns where the limbs' exponents suit the data (two levels) and
+# 8.4 / 10.3 where they do not (three); 26 / 36 for exponents over ±300; 53 / 78 for any bit patterns at all.
 _STEP = 45
 _ROOM = (1 << 63) - 1
 _HUGE = 900
@@ -204,7 +205,7 @@ class GroupedSums:
         ]
 
 
-# 8.4 ns/row (triples 20) while factors lie within 2^±150; beyond, by exponents, 67 (triples 215).
+# 8.4 ns/row (triples 20) while factors lie within 2^±150; beyond, by exponents, 70 (triples 190–215).
 def add_product(acc: ExactSum, x: Floats, y: Floats, work: Workspace) -> None:
     """Add Σ xᵢyᵢ to `acc`, each product the real one, not a rounded one; shapes (n,) and (n,).
 

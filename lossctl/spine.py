@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lossctl.apply import Job
 from lossctl.batch import Block, Reader, Tally
 from lossctl.columns import Feed
-from lossctl.errors import DataError
+from lossctl.errors import DataError, NoRowsLeft
 from lossctl.exact import Workspace, check_arithmetic
 from lossctl.loss.kinds import Largest, Mean, Pooled, Whole
 from lossctl.plan import Plan
@@ -175,7 +175,7 @@ def run(
     if tally.read == 0:
         raise DataError("there are no rows", path=dataset.sources[0].path if dataset.sources else None)
     if tally.used == 0:
-        raise DataError(
+        raise NoRowsLeft(
             f"no row is left of {tally.read} (filtered {tally.filtered}, skipped {tally.skipped})",
             hint="there is nothing to judge",
         )

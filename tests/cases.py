@@ -11,17 +11,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lossctl.aggregate import to_result
 from lossctl.columns import choose_form
 from lossctl.domain import Interval
-from lossctl.loss import BoundParam, Form, Loss, Ragged
+from lossctl.loss import BadValue, BoundParam, Form, Loss
 from lossctl.loss.registry import all_losses, get
-from lossctl.loss.spec import Bound, parse
-from lossctl.plan import Settings, make_plan
-from lossctl.result import Result, Score
-from lossctl.sources.memory import MemoryDataset, MemoryPiece
-from lossctl.spine import SampleBlock
-from lossctl.spine import run as fold
+from lossctl.loss.spec import Bound
 
 CLASSES = 3
 WORDS = ("the", "cat", "sat", "on", "a", "mat", "köln", "x")
@@ -73,7 +67,8 @@ class Case:
             return [self._numbers(form, rng, (int(n), *shape), ends and i == 1) for i, n in enumerate(sizes)]
         if form.width == 4:  # boxes that are right way out as corners as well as with a size
             return np.concatenate([rng.uniform(-1, 2, (rows, 2)), rng.uniform(2, 5, (rows, 2))], axis=1)
-        shape = (rows,) if form.shape == "scalar" else (rows, form.width or self.width)
+        listed = len(self.bound.params[form.length]) if form.length else None
+        shape = (rows,) if form.shape == "scalar" else (rows, form.width or listed or self.width)
         return self._numbers(form, rng, shape, ends)
 
     def _numbers(self, form: Form, rng: Any, shape: tuple[int, ...], ends: bool) -> Any:
@@ -141,12 +136,21 @@ def settings_of(param: BoundParam) -> list[Any]:
     made: list[Any] = [choice for choice in param.choices if choice != param.default]
     for kind in param.alternatives:
         if kind in (int, float):
-            made += numbers_in(param.meta.domain, kind)
+            made += [n for n in numbers_in(param.meta.domain, kind) if param.meta.allows(n)]
         elif kind == tuple[float, ...]:
             made.append(tuple(sorted(numbers_in(param.meta.domain, float, CLASSES))))
         elif kind == tuple[str, ...]:
             made.append(tuple(f"c{i}" for i in range(CLASSES)))
-    return [value for value in made if value != param.default]
+    return [value for value in made if value != param.default and takes(param, value)]
+
+
+def takes(param: BoundParam, value: Any) -> bool:
+    """Whether the parameter's range, which may have a gap, holds the value."""
+    try:
+        param.read(value)
+    except BadValue:
+        return False
+    return True
 
 
 def numbers_in(domain: Interval, kind: Any, count: int = 2) -> list[Any]:
@@ -156,19 +160,20 @@ def numbers_in(domain: Interval, kind: Any, count: int = 2) -> list[Any]:
         return [int(low) + i for i in range(count)] if math.isfinite(low) else [1, -100][:count]
     steps = [(i + 1) / (count + 1) for i in range(count)]
     if math.isfinite(low) and math.isfinite(high):
-        return [e for e in (low, high) if domain.contains(e)] + [low + (high - low) * s for s in steps]
+        ends = [end for end in (low, high) if domain.contains(end) and count == 2]
+        return ends + [low + (high - low) * s for s in steps]
     if math.isfinite(low):
         return ([low] if domain.contains(low) and count == 2 else []) + [low + 4.0 * s for s in steps]
     if math.isfinite(high):
         return [high - 4.0 * s for s in steps]
-    return [1.5 - 4.0 * s for s in steps]
+    return [1.25, -1.5][:count]
 
 
 def required(loss: Loss) -> dict[str, Any]:
     """A value for every parameter without a default."""
     made: dict[str, Any] = {}
     for name, param in loss.params.items():
-        if not (param.required or param.meta.required):
+        if not param.required:
             continue
         if param.type is str:
             made[name] = "abs(target - pred)"
@@ -259,59 +264,3 @@ def column(values: Any, kind: pa.DataType | None = None) -> pa.Array:
 
 def table(data: Data, *, kind: pa.DataType | None = None) -> pa.Table:
     return pa.table({name: column(values, kind) for name, values in data.items()})
-
-
-class Pieces(MemoryDataset):
-    """A table that arrives in pieces of `size` rows."""
-
-    def __init__(self, whole: pa.Table, size: int | None = None) -> None:
-        super().__init__(whole)
-        self.size = size or max(whole.num_rows, 1)
-
-    def pieces(self, wanted: Mapping[str, Any]) -> Iterator[MemoryPiece]:
-        chosen = self.table.select(list(wanted))
-        for start in range(0, chosen.num_rows, self.size):
-            part = chosen.slice(start, self.size)
-            yield MemoryPiece(part, "memory", start, start, part.num_rows, part.nbytes)
-
-
-def _plan(case: Case, whole: pa.Table, dataset: MemoryDataset, settings: Mapping[str, Any]) -> Any:
-    columns = {name: name for name in case.forms}
-    weight = "weight" if "weight" in whole.column_names else None
-    made = Settings(**{"columns": columns, "weight": weight, "threads": 1, **settings})
-    return make_plan(parse(case.bound.text), made, dataset)
-
-
-def evaluate(case: Case, data: Data | pa.Table, *, piece: int | None = None, **settings: Any) -> Result:
-    """The aggregate of a case over columns named like its inputs (and `weight`)."""
-    whole = data if isinstance(data, pa.Table) else table(data)
-    dataset = Pieces(whole, piece)
-    plan = _plan(case, whole, dataset, settings)
-    return to_result(plan, fold(plan, dataset), dataset)
-
-
-def total(case: Case, data: Data | pa.Table, **settings: Any) -> Score:
-    """The score of all rows; an empty one where no row is left that counts."""
-    return evaluate(case, data, **settings).scores[-1]
-
-
-def row_values(case: Case, data: Data | pa.Table, **settings: Any) -> tuple[Any, Any, dict[str, Any]]:
-    """Row values, whether each counts, and under grad=True the gradients' numbers in one line per input."""
-    whole = data if isinstance(data, pa.Table) else table(data)
-    dataset = Pieces(whole)
-    blocks: list[SampleBlock] = []
-    plan = _plan(case, whole, dataset, {**settings, "reduction": "none"})
-    fold(plan, dataset, sample=blocks.append)
-    text = case.bound.text
-    values = np.concatenate([b.values[text] for b in blocks])
-    masks = [b.used[text] for b in blocks]
-    used = [np.ones(len(b.rows), bool) if m is None else m for b, m in zip(blocks, masks, strict=True)]
-    slopes = {name: np.concatenate([flat(b.gradients[name]) for b in blocks]) for name in blocks[0].gradients}
-    return values, np.concatenate(used), slopes
-
-
-def flat(values: Any) -> Any:
-    """The numbers of a column in one line, whatever its shape."""
-    if isinstance(values, Ragged):
-        return values.values.reshape(-1)
-    return np.concatenate([v.reshape(-1) for v in values]) if isinstance(values, list) else values.reshape(-1)

@@ -426,6 +426,16 @@ def test_many_groups_resize_and_merge_by_mapping() -> None:
     assert c.totals() == a.totals()
 
 
+def test_resizing_keeps_everything() -> None:
+    x = np.array([math.inf, 1.5, math.nan, 1e300, -math.inf])
+    groups = GroupedSums(2)
+    groups.add(x, np.array([0, 0, 1, 1, 1]), WORK)
+    before = groups.totals()
+    groups.resize(4)
+    assert groups.totals() == [*before, ExactSum(), ExactSum()]
+    assert groups.counts.tolist() == [2, 3, 0, 0]
+
+
 def test_merging_full_limbs_many_to_one_is_exact() -> None:
     one = 2.0**6 * (1 - 2.0**-44)
     size = 3 * BLOCK

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import lossctl
-from lossctl.errors import LossctlError
+from lossctl.errors import LossctlError, UnknownName
 from lossctl.frames import table_of
 from lossctl.loss import Ragged
 from lossctl.loss.spec import parse
@@ -130,13 +130,17 @@ def main() -> None:
     """Per library: cases, those out of tolerance, and the largest difference of the others."""
     warnings.simplefilter("error")
     for file in FILES:
-        largest, failed, count = 0.0, 0, 0
+        largest, failed, count, absent = 0.0, 0, 0, set[str]()
         for each in golden():
             if each.library != file.stem:
                 continue
             count += 1
             try:
                 difference = max(differences(each.case), default=0.0)
+            except UnknownName as error:
+                failed += 1
+                absent.add(str(error.facts["name"]))
+                continue
             except LossctlError as error:
                 failed += 1
                 print(f"  {each.id}: {error}")
@@ -146,6 +150,8 @@ def main() -> None:
                 print(f"  {each.id}: {difference:.3g} > {each.case['rtol']:g}")
             else:
                 largest = max(largest, difference)
+        if absent:
+            print(f"  {file.stem}: no such loss: {', '.join(sorted(absent))}")
         print(f"{file.stem:16}{count:5} cases  {failed:3} differ  largest relative difference {largest:.2g}")
 
 

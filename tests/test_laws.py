@@ -14,21 +14,17 @@ from cases import (
     CLASSES,
     Case,
     column,
-    evaluate,
     every_case,
     per_row,
     plain_cases,
     repeated,
-    row_values,
     table,
     take,
-    total,
 )
+from passes import brings_weights, evaluate, row_values, total
 
 from lossctl.errors import BadRow, DataError
-from lossctl.loss import Form, Loss, Mean, Pooled, Whole
-from lossctl.loss.registry import all_losses
-from lossctl.loss.spec import bind, parse
+from lossctl.loss import Form, Mean, Pooled, Whole
 
 ROWS = 23
 BAD = 5  # the row that is spoilt
@@ -36,10 +32,6 @@ BAD = 5  # the row that is spoilt
 
 def over(cases: list[Case]) -> Any:
     return pytest.mark.parametrize("case", cases, ids=[case.id for case in cases])
-
-
-def over_losses() -> Any:
-    return pytest.mark.parametrize("loss", all_losses(), ids=[loss.name for loss in all_losses()])
 
 
 def bits(value: float) -> str:
@@ -127,17 +119,8 @@ def test_mean_of_the_rows_is_the_mean(case: Case) -> None:
     found = total(case, data, reduction="mean")
     assert found.rows == int(used.sum())
     assert found.ignored == int((~used).sum())
-    if found.weight == found.rows and not own_weights(case, data):
+    if not brings_weights(case, data):
         assert bits(found.value) == bits(exact_mean(values[used]))
-
-
-def own_weights(case: Case, data: Any) -> bool:
-    """Whether the kernel gives (w'·l, w') with weights other than one: Σ of one row's loss shows it."""
-    values, used, _ = row_values(case, data)
-    if not isinstance(case.loss.reduction, Mean) or not np.isfinite(values[used]).all():
-        return False
-    plain = sum((Fraction(float(v)) for v in values[used]), Fraction(0))
-    return bits(float(plain)) != bits(total(case, data, reduction="sum").value)
 
 
 @over([case for case in every_case() if has_rows(case)])
@@ -312,30 +295,3 @@ def assert_only_one_void(case: Case, data: Any, columns: pa.Table, row: int) -> 
     assert [bits(v) for v in values[others & used]] == [bits(v) for v in clean[others & used]]
     assert math.isnan(values[at])
     assert used[at]
-
-
-@over(every_case())
-def test_spec_text_round_trips(case: Case) -> None:
-    (spec,) = parse(case.bound.text)
-    assert spec.text == case.bound.text
-    assert spec.terms[0].bound == case.bound
-    assert spec == parse(spec.text)[0]
-    assert parse(f"0.5*{spec.text}+{spec.text}")[0].text == f"0.5*{spec.text}+{spec.text}"
-
-
-@over_losses()
-def test_documentation_is_complete(loss: Loss) -> None:
-    assert loss.doc.summary.endswith(".")
-    assert loss.doc.sections.get("Formula")
-    assert loss.doc.sections.get("References")
-    assert loss.doc.example.startswith(">>> import lossctl")
-    assert all(param.meta.help for param in loss.params.values())
-
-
-@over_losses()
-def test_conventions_of_other_libraries_bind(loss: Loss) -> None:
-    needed = {n: "2x2" if "shape" in n else "1" for n, p in loss.params.items() if p.required}
-    for entry in loss.likes:
-        if entry.exists:
-            given = {n: v for n, v in needed.items() if n not in entry.params}
-            assert set(bind(loss, given, entry.library)) == set(loss.params)

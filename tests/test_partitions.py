@@ -83,7 +83,10 @@ def written(folder: Path, table: pa.Table, files: int, form: str) -> list[str]:
 def layouts(case: Case, folder: Path) -> Iterator[tuple[list[str], dict[str, str]]]:
     """The same rows as files of every kind, in order and shuffled."""
     data = case.draw(ROWS)
-    data |= {"w": per_row(case, data, [0.3, 1.0, 2.7]), "key": per_row(case, data, GROUPS, 1).astype(object)}
+    data["w"] = per_row(case, data, [0.3, 1.0, 2.7])
+    data |= {
+        name: per_row(case, data, GROUPS, at).astype(object) for at, name in enumerate(("key", "half"), 1)
+    }
     forms = ["parquet:10", "parquet:100", "parquet:1000"] + (["csv"] if fits_csv(case) else [])
     for order, rows in (("given", data), ("shuffled", shuffled(case, data))):
         table, roles = cells(rows)
@@ -94,6 +97,13 @@ def layouts(case: Case, folder: Path) -> Iterator[tuple[list[str], dict[str, str
             yield written(place, table, files, form), roles
 
 
+def expected_groups(case: Case) -> int:
+    """How many pairs of keys the rows have, and the total."""
+    data = case.draw(ROWS)
+    pairs = zip(per_row(case, data, GROUPS, 1), per_row(case, data, GROUPS, 2), strict=True)
+    return len(set(pairs)) + 1
+
+
 def results(case: Case, folder: Path, *, every: bool) -> Iterator[bytes]:
     """The result of every run, as bytes; `every`: all chunk sizes and thread counts for all layouts."""
     spec = case.bound.text
@@ -101,14 +111,17 @@ def results(case: Case, folder: Path, *, every: bool) -> Iterator[bytes]:
     for number, (paths, roles) in enumerate(layouts(case, folder)):
         for chunk, threads in runs if every else [runs[(5 * number + k) % len(runs)] for k in (0, 1)]:
             made = lossctl.evaluate(
-                paths, spec, weight="w", by="key", threads=threads, chunk_rows=chunk, **roles
+                paths, spec, weight="w", by=["key", "half"], threads=threads, chunk_rows=chunk, **roles
             )
             yield json.dumps(made.to_dict()["results"]).encode()
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
 def test_every_partition_gives_the_same_bytes(case: Case, tmp_path: Path) -> None:
-    assert len(set(results(case, tmp_path, every=False))) == 1
+    distinct = set(results(case, tmp_path, every=False))
+    assert len(distinct) == 1
+    scores = json.loads(distinct.pop())
+    assert len({json.dumps(score["group"]) for score in scores}) == len(scores) == expected_groups(case)
 
 
 def main() -> None:
@@ -119,9 +132,7 @@ def main() -> None:
             made = list(results(case, Path(folder), every=True))
         runs += len(made)
         wrong += len(set(made)) != 1
-        print(
-            f"{case.id:40} {type(case.loss.reduction).__name__:8}{len(made):5} runs {len(set(made)):3} distinct"
-        )
+        print(f"{case.id:40}{len(made):5} runs {len(set(made)):3} distinct results")
     print(f"{len(CASES)} losses, {runs} runs, {wrong} with more than one distinct result")
 
 

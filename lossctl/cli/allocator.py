@@ -1,4 +1,4 @@
-"""The C allocator, told to keep what it has: kernels free and take the same block-sized arrays all the time."""
+"""The C allocator, told to keep what it has: kernels take and free block-sized arrays all the time."""
 
 from __future__ import annotations
 

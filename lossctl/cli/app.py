@@ -14,6 +14,10 @@ COMMANDS = {
     "compute": ("lossctl.cli.compute", "Evaluate losses over files of predictions."),
     "list": ("lossctl.cli.catalogue", "The catalogue of losses."),
     "explain": ("lossctl.cli.catalogue", "Everything about one loss."),
+    "gate": ("lossctl.cli.gate", "Checks with limits and baselines: pass or fail."),
+    "diff": ("lossctl.cli.diff", "Two saved results: old, new, change."),
+    "worst": ("lossctl.cli.worst", "The rows with the worst loss."),
+    "schema": ("lossctl.cli.schema", "The JSON Schema of what is printed or read."),
 }
 
 

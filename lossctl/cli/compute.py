@@ -73,7 +73,7 @@ def command(name: str) -> Any:
     )
 
     @app.callback(
-        epilog="A LOSS may be a spec: mae,rmse,huber:delta=1.5 computes all in one pass; dice+bce adds losses. "
+        epilog="A LOSS may be a spec: mae,rmse,huber:delta=1.5 computes all in one pass, dice+bce adds. "
         "lossctl compute LOSS --help shows the options of a loss."
     )
     def compute() -> None:

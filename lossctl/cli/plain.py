@@ -1,4 +1,4 @@
-"""Option values read by a few lines instead of by pydantic, which Typer imports for the first value it converts.
+"""Option values read by a few lines instead of by pydantic, which Typer imports for its first conversion.
 
 That import is half of what `compute` on a small file takes besides NumPy and Arrow (90 of 180 ms CPU).
 """

@@ -27,7 +27,8 @@ class Form:
     the boolean parameter, or `parameter=choice`, under which this form replaces the unconditional
     ones. For labels, of: the
     input whose width is the number of classes; ignore: the parameter holding a label outside them that
-    is legal; names: the parameter holding class names for text labels; without: the parameter holding
+    is legal; names: the parameter holding class names for text labels;
+    length: the list parameter with one entry per value of a vector; without: the parameter holding
     a class that no label may be.
     """
 
@@ -40,6 +41,7 @@ class Form:
     of: str | None = None
     ignore: str | None = None
     names: str | None = None
+    length: str | None = None
     without: str | None = None
 
     def __str__(self) -> str:
@@ -120,11 +122,21 @@ Residual = Annotated[Array, RESIDUAL]
 
 @dataclass(frozen=True)
 class Param:
-    """A hyper-parameter: its meaning for `--help` and its range; type and default come from the signature."""
+    """A hyper-parameter: what it means and its range, less a gap; type and default are the signature's."""
 
     help: str
     domain: Interval = ANY
-    required: bool = False
+    gap: Interval | None = None
+
+    def allows(self, number: float) -> bool:
+        """Whether a number is in the range."""
+        return self.domain.contains(number) and (self.gap is None or not self.gap.contains(number))
+
+    @property
+    def bounds(self) -> str:
+        """The range in words, empty when every number is allowed."""
+        inside = "" if self.domain == ANY else f" in {self.domain}"
+        return inside + (f" not in {self.gap}" if self.gap else "")
 
 
 ImageShape = tuple[int, ...]

@@ -69,9 +69,7 @@ class BoundParam:
                 continue
             numbers = result if isinstance(result, tuple) else (result,)
             if all(
-                self.meta.domain.contains(n)
-                for n in numbers
-                if isinstance(n, int | float) and not isinstance(n, bool)
+                self.meta.allows(n) for n in numbers if isinstance(n, int | float) and not isinstance(n, bool)
             ):
                 return result
         raise BadValue(self.kebab, value, self.allowed())
@@ -88,7 +86,7 @@ _TYPE_NAMES = {
 
 
 def _describe(kind: Any, meta: Param) -> str:
-    bounds = "" if math.isinf(meta.domain.low) and math.isinf(meta.domain.high) else f" in {meta.domain}"
+    bounds = meta.bounds
     if kind is bool:
         return "true or false"
     if kind is int:

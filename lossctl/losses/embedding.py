@@ -21,8 +21,8 @@ from lossctl.loss import (
     like,
     loss,
 )
-from lossctl.losses.ranking import PAIRS, row_pairs
-from lossctl.losses.vectors import cosine, cosine_slope, unit_rows
+from lossctl.losses._directions import cosine, cosine_slope, unit_rows
+from lossctl.losses._pairs import PAIRS, row_pairs
 from lossctl.numeric import row_sum, segment_sum, softplus
 
 Margin = Annotated[float, Param("how much further the negative must be", NONNEG)]

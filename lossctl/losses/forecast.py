@@ -8,18 +8,12 @@ from typing import Annotated, Literal
 import numpy as np
 
 from lossctl.domain import NONNEG, REAL, UNIT, Interval
-from lossctl.loss import Array, BadValue, Param, Positive, Real, RealVec, gradient, like, loss
+from lossctl.loss import Array, BadValue, Form, Param, Positive, Real, RealVec, gradient, like, loss
 from lossctl.numeric import row_sum
 from lossctl.special import erf
 
 OPEN_UNIT = Interval(0.0, 1.0, open_low=True, open_high=True)
 ROOT_PI = 1.0 / math.sqrt(math.pi)
-
-
-def _levels(quantiles: tuple[float, ...], width: int) -> Array:
-    if len(quantiles) != width:
-        raise BadValue("quantiles", list(quantiles), f"{width} levels, one per column of pred")
-    return np.array(quantiles)
 
 
 @loss(
@@ -35,7 +29,7 @@ def _levels(quantiles: tuple[float, ...], width: int) -> Array:
 )
 def multi_quantile(
     target: Real,
-    pred: RealVec,
+    pred: Annotated[Array, Form("real", "vector", length="quantiles")],
     *,
     quantiles: Annotated[tuple[float, ...], Param("level of each column of pred", UNIT)],
 ) -> Array:
@@ -51,16 +45,16 @@ def multi_quantile(
     >>> lossctl.compute("multi-quantile:quantiles=[0.25,0.75]", [0], [[-2, 2]]).value  # (0.5 + 0.5) / 2
     0.5
     """
-    tau = _levels(quantiles, pred.shape[1])
+    tau = np.array(quantiles)
     gap = target[:, None] - pred
-    return row_sum(np.maximum(tau * gap, (tau - 1.0) * gap)) / pred.shape[1]
+    return row_sum(np.maximum(tau * gap, (tau - 1.0) * gap)) / float(len(quantiles))
 
 
 @gradient(multi_quantile)
 def _(target: Array, pred: Array, *, quantiles: tuple[float, ...]) -> Array:
-    tau = _levels(quantiles, pred.shape[1])
+    tau = np.array(quantiles)
     gap = target[:, None] - pred
-    return np.where(gap < 0.0, 1.0 - tau, np.where(gap > 0.0, -tau, 0.0)) / pred.shape[1]
+    return np.where(gap < 0.0, 1.0 - tau, np.where(gap > 0.0, -tau, 0.0)) / float(len(quantiles))
 
 
 @loss(
@@ -99,7 +93,7 @@ def interval_score(
 @gradient(interval_score, "lower", "upper")
 def _(target: Array, lower: Array, upper: Array, *, alpha: float) -> tuple[Array, Array]:
     penalty = 2.0 / alpha
-    return penalty * (target < lower) - 1.0, 1.0 - penalty * (target > upper)
+    return np.where(target < lower, penalty - 1.0, -1.0), np.where(target > upper, 1.0 - penalty, 1.0)
 
 
 def _ensemble(target: Array, pred: Array, estimator: str) -> tuple[Array, Array, float]:
@@ -144,14 +138,14 @@ def crps_ensemble(
     0.5
     """
     ordered, ranks, divisor = _ensemble(target, pred, estimator)
-    return row_sum(np.abs(ordered)) / pred.shape[1] - row_sum(ordered * ranks) / divisor
+    return row_sum(np.abs(ordered)) / float(pred.shape[1]) - row_sum(ordered * ranks) / divisor
 
 
 @gradient(crps_ensemble)
 def _(target: Array, pred: Array, *, estimator: str) -> Array:
     _, ranks, divisor = _ensemble(target, pred, estimator)
     place = np.argsort(np.argsort(pred, axis=1, kind="stable"), axis=1, kind="stable")
-    return np.sign(pred - target[:, None]) / pred.shape[1] - ranks[place] / divisor
+    return np.sign(pred - target[:, None]) / float(pred.shape[1]) - ranks[place] / divisor
 
 
 @loss(

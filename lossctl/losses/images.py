@@ -13,7 +13,7 @@ from lossctl.numeric import row_sum
 
 COUNT = Interval(1.0, math.inf)
 
-Shape = Annotated[ImageShape, Param("height x width [x channels]", COUNT, required=True)]
+Shape = Annotated[ImageShape, Param("height x width [x channels]", COUNT)]
 Variation = Annotated[
     Literal["squared", "l1", "isotropic"],
     Param("squared differences, absolute ones, or the length of each pixel's gradient"),
@@ -108,7 +108,7 @@ def psnr_loss(
     pred: RealVec,
     *,
     data_range: Annotated[
-        float, Param("largest minus smallest possible pixel value", POSITIVE, required=True)
+        float, Param("largest minus smallest possible pixel value", POSITIVE)
     ],
 ) -> Array:
     """Minus the peak signal-to-noise ratio of an image, in decibels.

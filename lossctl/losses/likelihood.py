@@ -7,18 +7,20 @@ from typing import Annotated
 
 import numpy as np
 
-from lossctl.domain import NONNEG, POSITIVE, REAL
-from lossctl.loss import Array, BadValue, Form, Nonneg, Param, Positive, Real, gradient, like, loss
+from lossctl.domain import NONNEG, POSITIVE, REAL, Interval
+from lossctl.loss import Array, Form, Nonneg, Param, Positive, Real, gradient, like, loss
 from lossctl.numeric import expm1_minus, log1p_minus, xlogy
 from lossctl.special import digamma, lgamma, stirling_rest
 
 HALF_LOG_TAU = 0.5 * math.log(2.0 * math.pi)
+OPEN_UNIT = Interval(0.0, 1.0, open_low=True, open_high=True)
 LARGE = 100.0  # from here the Stirling series holds to double precision
 
 Rate = Annotated[
     Array,
     Form("positive", domain=POSITIVE),
     Form("real", when="log_input"),
+    Form("nonneg", domain=NONNEG, when="eps"),
 ]
 Variance = Annotated[
     Array,
@@ -255,16 +257,8 @@ def _(target: Array, pred: Array) -> Array:
     return 2.0 * (pred - target) / pred / pred
 
 
-def _power(power: float) -> float:
-    if 0.0 < power < 1.0:
-        raise BadValue(
-            "power", power, "0, or a number of at least 1, or below 0: no distribution lies between"
-        )
-    return power
-
-
 @loss(
-    range=NONNEG,
+    range=Interval(0.0, math.inf),
     tasks=("counts", "positive-targets"),
     likes=(
         like("sklearn", "sklearn.metrics.mean_tweedie_deviance", power=0.0),
@@ -274,11 +268,11 @@ def _power(power: float) -> float:
     ),
 )
 def tweedie_deviance(
-    target: Real,
+    target: Nonneg,
     pred: Positive,
     *,
     power: Annotated[
-        float, Param("variance ∝ mean^power: 0 normal, 1 Poisson, 2 gamma, 3 inverse Gaussian")
+        float, Param("variance ∝ mean^power: 0 normal, 1 Poisson, 2 gamma, 3 inverse Gaussian", gap=OPEN_UNIT)
     ] = 1.5,
 ) -> Array:
     """Tweedie deviance: one family from squared error over Poisson to gamma and beyond.
@@ -286,8 +280,7 @@ def tweedie_deviance(
     Formula: 2(y^(2−p)/((1−p)(2−p)) − y·μ^(1−p)/(1−p) + μ^(2−p)/(2−p)), with its limits at p = 1 and 2.
     Gradient: 2(μ − y)·μ^(−p).
     Use when: targets are zero or positive amounts, such as insurance claims (1 < p < 2).
-    Avoid when: a target is negative and p > 0, or zero and p ≥ 2: there is no such distribution and the
-        value is infinite.
+    Avoid when: a target is zero and p ≥ 2: there is no such distribution and the value is infinite.
     Numerics: powers are exponentials of logarithms, and what cancels near y = μ is summed as a series.
     References: Tweedie (1984), An index which distinguishes between some important exponential families.
 
@@ -295,26 +288,25 @@ def tweedie_deviance(
     >>> lossctl.compute("tweedie-deviance:power=0", [1], [3]).value  # (3 − 1)²
     4.0
     """
-    p = _power(power)
+    p = power
     if p == 0.0:
         return (pred - target) ** 2
-    outside = target < 0.0 if 0.0 < p < 2.0 else target <= 0.0 if p >= 2.0 else np.zeros(target.shape, bool)
+    outside = target <= 0.0 if p >= 2.0 else np.zeros(target.shape, bool)
     y = np.where(outside, 1.0, target)
     if p == 1.0:
         value = _poisson_deviance(y, pred)
     elif p == 2.0:
         value = _gamma_deviance(y, pred)
     else:
-        value = _general_deviance(np.maximum(y, 0.0), y, pred, p)
+        value = _general_deviance(y, pred, p)
     return np.where(outside, np.inf, value)
 
 
-def _general_deviance(kept: Array, y: Array, mu: Array, p: float) -> Array:
-    """`kept` is max(y, 0): for p < 0 only the linear term sees a negative target."""
+def _general_deviance(y: Array, mu: Array, p: float) -> Array:
     a, b = 2.0 - p, 1.0 - p
-    t = np.where(np.abs(kept - mu) < 0.5 * mu, np.log1p((kept - mu) / mu), np.log(kept) - np.log(mu))
+    t = np.where(np.abs(y - mu) < 0.5 * mu, np.log1p((y - mu) / mu), np.log(y) - np.log(mu))
     near = 2.0 * mu**a * (expm1_minus(a * t) - a * expm1_minus(t)) / (a * b)
-    far = 2.0 * (kept**a / (a * b) - y * mu**b / b + mu**a / a)
+    far = 2.0 * (y**a / (a * b) - y * mu**b / b + mu**a / a)
     return np.where((np.abs(t) < 0.5) & (y > 0.0), near, far)
 
 

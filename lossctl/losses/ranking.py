@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import numpy as np
@@ -23,9 +22,8 @@ from lossctl.loss import (
     like,
     loss,
 )
+from lossctl.losses._pairs import row_pairs
 from lossctl.numeric import row_sum, segment_sum, softplus
-
-PAIRS = 1 << 18  # pairs of one run; bounds the memory of losses over all pairs of a group
 
 
 def segment_max(values: Array, offsets: Codes) -> Array:
@@ -40,24 +38,6 @@ def segment_log_softmax(values: Array, offsets: Codes) -> Array:
     shifted = values - np.repeat(segment_max(values, offsets), lengths)
     logs: Array = shifted - np.repeat(np.log(segment_sum(np.exp(shifted), offsets)), lengths)
     return logs
-
-
-def row_pairs(offsets: Codes, limit: int = PAIRS) -> Iterator[tuple[slice, Codes, Codes]]:
-    """Every row with every row of its group, in runs of at most `limit` pairs (at least one row).
-
-    A run is its rows, the bounds of each row's pairs within the run, and the row opposite in each pair.
-    """
-    lengths = np.diff(offsets)
-    starts, sizes = np.repeat(offsets[:-1], lengths), np.repeat(lengths, lengths)
-    ends = np.cumsum(sizes)
-    row = 0
-    while row < len(sizes):
-        done = int(ends[row] - sizes[row])
-        stop = max(row + 1, int(np.searchsorted(ends, done + limit, side="right")))
-        bounds = np.concatenate([[0], ends[row:stop] - done])
-        other = np.arange(bounds[-1]) - np.repeat(bounds[:-1] - starts[row:stop], sizes[row:stop])
-        yield slice(row, stop), bounds, other
-        row = stop
 
 
 @loss(

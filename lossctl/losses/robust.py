@@ -353,7 +353,7 @@ def epsilon_insensitive(
 @gradient(epsilon_insensitive)
 def _(residual: Array, *, epsilon: float, squared: bool) -> Array:
     beyond = np.maximum(np.abs(residual) - epsilon, 0.0)
-    return np.sign(residual) * (2.0 * beyond if squared else beyond > 0.0)
+    return np.sign(residual) * (2.0 * beyond if squared else np.where(beyond > 0.0, 1.0, 0.0))
 
 
 @loss(range=NONNEG, tasks=("regression", "forecast"), likes=(like("utilsforecast", "linex"),))

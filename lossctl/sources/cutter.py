@@ -231,7 +231,7 @@ def _well_formed(text: NDArray[np.uint8], quotes: NDArray[np.intp], delimiter: i
 def _without_blank_end(data: bytes, cut: _Cut) -> _Cut:
     """Leave blank lines at the end of the block to the next one: at the end of the file they mean nothing."""
     size = cut.size
-    if size == 0:
+    if size == 0 or data[size - 1] not in (_LF, _CR):
         return cut
     before = size - (2 if data.endswith(b"\r\n", 0, size) else 1)
     if before > 0 and data[before - 1] not in (_LF, _CR):

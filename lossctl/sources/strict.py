@@ -18,6 +18,7 @@ from pyarrow import csv as arrow_csv
 from lossctl.errors import BadRow, DataError, RowsDisagree, visible
 from lossctl.sources.base import Plan
 from lossctl.sources.cutter import UTF8_BOM, Block
+from lossctl.sources.digits import numbers
 from lossctl.sources.tokens import Malformed, fields, line_breaks, records
 
 _NUMBER = re.compile(
@@ -63,16 +64,13 @@ class Strict:
     def __init__(self, path: str, delimiter: bytes, width: int, plan: Plan) -> None:
         self._path, self._delimiter, self._width, self._plan = path, delimiter, width, plan
         self._types = {plan.places[name][0]: plan.wanted[name] or pa.string() for name in plan.places}
+        self._plain = all(pa.types.is_float64(type_) for type_ in self._types.values())
 
     def parse(self, block: Block) -> pa.RecordBatch:
-        if block.data.find(b"\0", 0, block.size) >= 0:
-            self._diagnose(block)
-        try:
-            arrays = self._columns(block, self._types or {0: pa.binary()})
-        except pa.ArrowException as error:
-            self._diagnose(block)
-            told = visible(" ".join(str(error).split()))
-            raise DataError(f"cannot be read: {told}", path=self._path) from error
+        arrays = numbers(block, self._width, self._delimiter[0], list(self._types)) if self._plain else None
+        if arrays is None:
+            self._plain = False  # the next block is likely no plainer
+            arrays = self._fully(block)
         rows = len(next(iter(arrays.values())))
         if rows != block.rows or self._doubtful(block, arrays):
             self._diagnose(block)
@@ -80,6 +78,16 @@ class Strict:
             raise RowsDisagree(self._path, block.rows, rows)
         found = {name: arrays[place[0]] for name, place in self._plan.places.items()}
         return self._plan.deliver(found, rows)
+
+    def _fully(self, block: Block) -> dict[int, pa.Array]:
+        if block.data.find(b"\0", 0, block.size) >= 0:
+            self._diagnose(block)
+        try:
+            return self._columns(block, self._types or {0: pa.binary()})
+        except pa.ArrowException as error:
+            self._diagnose(block)
+            told = visible(" ".join(str(error).split()))
+            raise DataError(f"cannot be read: {told}", path=self._path) from error
 
     def _doubtful(self, block: Block, arrays: dict[int, pa.Array]) -> bool:
         """Whether there may be a blank line, or a number that its double does not stand for."""

@@ -82,7 +82,7 @@ def xgboost() -> Golden:
                 target=target,
                 pred=pred,
             )
-        if spec not in ("zero-one:threshold=0.25",):
+        if spec not in ("zero-one:threshold=0.25", "gamma-deviance"):
             value = of_xgboost(metric, target, pred)
             bare = spec.split(":")[0] if spec.startswith(("zero", "bce")) else spec
             g.add(
