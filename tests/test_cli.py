@@ -205,7 +205,8 @@ def test_error_is_json_too_when_json_is_asked() -> None:
 
 class TestStreams:
     def test_closed_pipe_is_141(self) -> None:
-        script = f"{sys.executable} -m lossctl compute mse {DATA / 'digits.csv'} --target label --pred p_1 --reduction none -f csv | head -1"
+        options = "--target label --pred p_1 --reduction none -f csv"
+        script = f"{sys.executable} -m lossctl compute mse {DATA / 'digits.csv'} {options} | head -1"
         done = subprocess.run(
             ["bash", "-c", f"{script}; echo ${{PIPESTATUS[0]}}"], capture_output=True, text=True
         )
@@ -255,7 +256,12 @@ class TestStreams:
 
 
 def test_version_needs_no_imports() -> None:
-    code = "import sys; sys.argv = ['lossctl', '--version']\nfrom lossctl.__main__ import main\ntry: main()\nexcept SystemExit: pass\nassert 'numpy' not in sys.modules and 'typer' not in sys.modules"
+    code = (
+        "import sys; sys.argv = ['lossctl', '--version']\n"
+        "from lossctl.__main__ import main\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "assert 'numpy' not in sys.modules and 'typer' not in sys.modules"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "lossctl 0.1.0\n"

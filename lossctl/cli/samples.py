@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from lossctl.cli.progress import progress
-from lossctl.errors import UsageError
+from lossctl.errors import UsageError, visible
 from lossctl.gradients import gradient_columns
+from lossctl.loss.kinds import Ragged
 from lossctl.render.output import Stdout, atomic
 from lossctl.render.samples import SampleColumn, open_writer
 from lossctl.result import RowCount, check_counts
@@ -20,6 +21,8 @@ from lossctl.spine import run as evaluate
 
 def run_samples(plan: Any, dataset: Any, targets: Sequence[Any], values: Mapping[str, Any]) -> None:
     """Stream the rows; with output files, stdout stays silent unless a format was asked for."""
+    from lossctl.cli.compute import say
+
     if values["by"]:
         raise UsageError(
             "--by groups an aggregate, --reduction none gives none", hint="use --id to carry the column"
@@ -44,6 +47,9 @@ def run_samples(plan: Any, dataset: Any, targets: Sequence[Any], values: Mapping
 
         with progress(values["progress"], dataset.nbytes, dataset.promised_rows) as tick:
             outcome = evaluate(plan, dataset, progress=tick, sample=sample)
+        if not values["quiet"]:
+            for warning in getattr(dataset, "warnings", ()):
+                say(f"warning: {visible(warning, 1000)}")
         tally = outcome.tally
         check_counts(RowCount(tally.read, tally.used, tally.filtered, tally.skipped), dataset.promised_rows)
         for writer in writers:
@@ -58,7 +64,8 @@ def _gradients(plan: Any) -> list[tuple[str, Any]]:
     made: list[tuple[str, Any]] = []
     for name, parts in gradient_columns(plan.specs, plan.job_of).items():
         shape = plan.job_of[parts[0][1]].feeds[parts[0][2]].form.shape
-        made.append((name, "number" if shape == "scalar" else "vector"))
+        kind = {"scalar": "number", "vector": "vector"}.get(shape, "ragged")
+        made.append((name, kind))
     return made
 
 
@@ -72,8 +79,13 @@ def _columns(block: SampleBlock) -> tuple[dict[str, Any], dict[str, Any]]:
         used = block.used[name]
         if used is not None:
             masks[name] = ~np.asarray(used)
-    made.update(block.gradients)
+    made.update({name: _rows_of(values) for name, values in block.gradients.items()})
     return made, masks
+
+
+def _rows_of(values: Any) -> Any:
+    """An array as it is; a ragged block as one array per row."""
+    return np.split(values.values, values.offsets[1:-1]) if isinstance(values, Ragged) else values
 
 
 def _texts(column: Any) -> list[Any]:

@@ -47,7 +47,8 @@ class Form:
     def __str__(self) -> str:
         size = {"scalar": "", "vector": " vector", "sequence": " sequence", "matrix": " matrix"}[self.shape]
         bounds = "" if self.kind in ("label", "text", "group", "sign", "binary") else f" in {self.domain}"
-        return f"{self.kind}{size}{bounds}"
+        flag = f" with --{self.when.replace('_', '-').replace('=', ' ')}" if self.when else ""
+        return f"{self.kind}{size}{bounds}{flag}"
 
 
 class Ragged(NamedTuple):

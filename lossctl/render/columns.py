@@ -10,6 +10,7 @@ are taken out of arrays.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,14 +23,15 @@ from numpy.typing import NDArray
 
 from lossctl.errors import UsageError, visible
 
-Kind = Literal["int", "text", "number", "vector"]
+Kind = Literal["int", "text", "number", "vector", "ragged"]
 Piece = Any  # a StringArray, or a str that is the same in every row
 Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class SampleColumn:
-    """One column: int (int64), text (list of str or None), number (float64) or vector (rows of float64)."""
+    """One column: int (int64), text (list of str or None), number (float64), vector (rows of float64), or
+    ragged (a list of two-dimensional arrays, one per row)."""
 
     name: str
     kind: Kind
@@ -117,6 +119,26 @@ def list_array(values: NDArray[np.float64], ignored: Flags | None = None) -> pa.
     return pa.Array.from_buffers(
         pa.list_(pa.float64()), rows, buffers, children=[double_array(values.reshape(-1))]
     )
+
+
+def ragged_array(values: Sequence[NDArray[np.float64]]) -> pa.Array:
+    """Lists of lists: a row's steps, and the numbers of each."""
+    steps = np.cumsum([0, *(len(v) for v in values)]).astype(np.int32)
+    flat = np.concatenate(values) if values else np.empty((0, 0))
+    inner = list_array(np.ascontiguousarray(flat, dtype=np.float64))
+    kind = pa.list_(pa.list_(pa.float64()))
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(steps)], children=[inner])
+
+
+def ragged_text(values: Sequence[NDArray[np.float64]]) -> list[str]:
+    """The rows as JSON; what is not finite is null."""
+    return [json.dumps(_nulled(v.tolist()), separators=(",", ":")) for v in values]
+
+
+def _nulled(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_nulled(v) for v in value]
+    return value if np.isfinite(value) else None
 
 
 @lru_cache(maxsize=4096)

@@ -16,7 +16,16 @@ from typing import Any
 import pyarrow as pa
 from pyarrow.parquet import ParquetWriter
 
-from lossctl.render.columns import Flags, Rows, SampleColumn, double_array, int_array, list_array, text_array
+from lossctl.render.columns import (
+    Flags,
+    Rows,
+    SampleColumn,
+    double_array,
+    int_array,
+    list_array,
+    ragged_array,
+    text_array,
+)
 from lossctl.render.sink import ByteSink
 
 GROUP_ROWS = 1 << 20
@@ -26,6 +35,8 @@ _GROUP_NUMBERS = 1 << 24  # 128 MiB of doubles: wide vectors get fewer rows
 def _type(column: SampleColumn) -> pa.DataType:
     if column.kind == "vector":
         return pa.list_(pa.float64())
+    if column.kind == "ragged":
+        return pa.list_(pa.list_(pa.float64()))
     return {"int": pa.int64(), "text": pa.string(), "number": pa.float64()}[column.kind]
 
 
@@ -35,6 +46,8 @@ def _array(column: SampleColumn, rows: Rows) -> pa.Array:
         return text_array(values, ignored)
     if column.kind == "vector":
         return list_array(values, ignored)
+    if column.kind == "ragged":
+        return ragged_array(values)
     return (int_array if column.kind == "int" else double_array)(values, ignored)
 
 
@@ -43,7 +56,7 @@ def _encodings(columns: Sequence[SampleColumn]) -> dict[str, str]:
     for column in columns:
         if column.kind == "int":
             made[column.name] = "DELTA_BINARY_PACKED"
-        elif column.kind != "text":
+        elif column.kind in ("number", "vector"):
             made[column.name + ".list.element" * (column.kind == "vector")] = "BYTE_STREAM_SPLIT"
     return made
 

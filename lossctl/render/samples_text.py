@@ -23,6 +23,7 @@ from lossctl.render.columns import (
     joined,
     literal,
     number_text,
+    ragged_text,
     text_array,
     text_bytes,
 )
@@ -87,8 +88,9 @@ class TextSamples:
         made: list[Piece] = []
         for _, column, at in self.spread():
             values, ignored = rows.values[column.name], rows.ignored.get(column.name)
-            if column.kind == "text":
-                made.append(text_array(text(values), ignored))
+            if column.kind in ("text", "ragged"):
+                words = values if column.kind == "text" else ragged_text(values)
+                made.append(text_array(text(words), ignored))
             elif column.kind == "int":
                 made.append(int_text(values, ignored))
             else:
@@ -165,6 +167,8 @@ class JsonSamples(TextSamples):
         values, ignored = rows.values[column.name], rows.ignored.get(column.name)
         if column.kind == "text":
             return text_array([None if value is None else quoted(value) for value in values], ignored)
+        if column.kind == "ragged":
+            return text_array(ragged_text(values), ignored)
         if column.kind == "int":
             return int_text(values, ignored)
         codes = _reasons(values, ignored)
