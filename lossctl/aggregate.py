@@ -136,13 +136,14 @@ def to_result(plan: Plan, outcome: Outcome, dataset: Any) -> Result:
     """
     rows = RowCount(outcome.tally.read, outcome.tally.used, outcome.tally.filtered, outcome.tally.skipped)
     check_counts(rows, dataset.promised_rows)
-    inputs = [InputFile(s.path, s.format, outcome.rows_of[s.path]) for s in dataset.sources]
+    inputs = [InputFile(s.path, s.format, outcome.rows_of[s.path] or s.rows) for s in dataset.sources]
     scores = [
         _spec_score(plan, outcome, spec, code, group) for code, group in _groups(plan) for spec in plan.specs
     ]
     if scores and plan.reading.weight and all(s.empty and s.rows for s in scores if not s.group):
         raise DataError("the weights add up to zero", column=plan.reading.weight.columns[0])
-    return Result(inputs, plan.columns, plan.guessed, rows, scores, warnings_of(plan, outcome, scores))
+    warnings = [*getattr(dataset, "warnings", ()), *warnings_of(plan, outcome, scores)]
+    return Result(inputs, plan.columns, plan.guessed, rows, scores, warnings)
 
 
 def _spec_score(plan: Plan, outcome: Outcome, spec: Spec, code: int | None, group: dict[str, str]) -> Score:

@@ -69,11 +69,15 @@ def evaluate(
     like: str | None = None,
     threads: int = 2,
     chunk_rows: int | None = None,
+    target_file: str | Sequence[str] | None = None,
+    on: str | Sequence[str] = (),
+    join: str = "strict",
     **columns: str,
 ) -> Result:
     """Evaluate a spec over files (CSV, Parquet, globs, directories), streaming.
 
-    Column names are keywords: target="y", pred="p_*", anchor=...; unsaid ones are guessed.
+    Column names are keywords: target="y", pred="p_*", anchor=...; unsaid ones are guessed. Targets in a file
+    of their own (`target_file`) are joined one-to-one on the key columns `on`; `join` is strict or inner.
     Raises the errors of lossctl.errors.
     """
     from lossctl.loss.spec import parse
@@ -81,7 +85,17 @@ def evaluate(
 
     specs = parse(spec, like=like)
     keys = [by] if isinstance(by, str) else list(by)
-    with open_dataset([path] if isinstance(path, str) else list(path), threads=threads) as dataset:
+    paths = [path] if isinstance(path, str) else list(path)
+    if target_file is None and (on or join != "strict"):
+        raise UsageError("on and join are for target_file")
+    opened: Any
+    if target_file is None:
+        opened = open_dataset(paths, threads=threads)
+    else:
+        from lossctl.sources.join import open_joined
+
+        opened = open_joined(paths, target_file, on, join, threads=threads)
+    with opened as dataset:
         return _run(dataset, specs, columns, weight, keys, reduction, elements, nan, threads, chunk_rows)
 
 

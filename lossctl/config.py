@@ -1,4 +1,4 @@
-"""`lossctl.toml`, or [tool.lossctl] of pyproject.toml, and the flags of `gate` -> checks with their passes."""
+"""`lossctl.toml`, or [tool.lossctl] of pyproject.toml, and the flags of `gate` -> checks."""
 
 from __future__ import annotations
 

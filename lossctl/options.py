@@ -64,6 +64,31 @@ def shared_parameters() -> list[Parameter]:
             help="Keep rows where this holds, such as \"split == 'test' and pred > 0\".",
         ),
         option(
+            "target_file",
+            str | None,
+            None,
+            "--target-file",
+            metavar="FILE",
+            help="Targets come from this file, joined one-to-one on the keys of --on.",
+        ),
+        option(
+            "on",
+            str | None,
+            None,
+            "--on",
+            metavar="KEY[,KEY]",
+            help="Key columns that both files have; pred.NAME and target.NAME tell other common names apart.",
+        ),
+        option(
+            "join",
+            str | None,
+            None,
+            "--join",
+            metavar="strict|inner",
+            help="strict: both files hold the same keys; inner: rows without a partner are counted and left out "
+            "[default strict].",
+        ),
+        option(
             "grad", bool, False, "--grad", help="With --reduction none: also the gradient of each row's loss."
         ),
         option(
@@ -169,7 +194,7 @@ def shared_parameters() -> list[Parameter]:
             "4GB",
             "--max-memory",
             metavar="SIZE",
-            help="Cap for losses that keep all rows.",
+            help="Cap for losses that keep all rows, and for joins.",
         ),
         option(
             "progress", str, "auto", "--progress", metavar="auto|always|never", help="Progress on stderr."

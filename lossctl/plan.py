@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from lossctl.apply import Job
-from lossctl.arrow import holds
+from lossctl.arrow import Mask, holds, numbers
 from lossctl.batch import Reading
 from lossctl.columns import Feed, Roles, Schema, assign
 from lossctl.domain import NONNEG
@@ -173,8 +174,22 @@ def _reading(
         keep = filter_.keep
         for name in filter_.program.names:
             wanted.setdefault(name, GROUP_KEY if filter_.is_text(name) else pa.float64())
+    mask = getattr(dataset, "mask", None)
+    if mask is not None:
+        wanted[mask] = pa.bool_()
+        keep = _masked(mask, keep)
     groups = GroupTable(settings.by) if settings.by else None
     return Reading(feeds, weight, groups, settings.missing, tuple(settings.ids), keep, texts), wanted
+
+
+def _masked(name: str, keep: Callable[[pa.RecordBatch], Mask] | None) -> Callable[[pa.RecordBatch], Mask]:
+    """Of the rows that `keep` keeps, those where the data set's own mask holds."""
+
+    def both(batch: pa.RecordBatch) -> Mask:
+        mask: Mask = numbers(batch.column(name))[0].view(np.bool_)
+        return mask if keep is None else mask & keep(batch)
+
+    return both
 
 
 def _text_columns(feeds: Sequence[Feed], schema: Schema, dataset: Any) -> frozenset[str]:

@@ -69,6 +69,7 @@ class Numbers:
     counts: Counts | None = field(default_factory=dict)
     bins: Counts = field(default_factory=dict)
     total: ExactSum = field(default_factory=ExactSum)
+    first: float | None = None
     last: float | None = None
 
     @property
@@ -85,7 +86,7 @@ class Numbers:
 
     @property
     def mean(self) -> float:
-        return self.total.fraction().__float__() / self.finite if self.finite else math.nan
+        return float(self.total.fraction() / self.finite) if self.finite else math.nan
 
     def within(self, low: float, high: float) -> bool:
         return self.finite > 0 and self.low >= low and self.high <= high
@@ -115,7 +116,8 @@ class Numbers:
 
     def _runs(self, data: Floats) -> None:
         if data.size:
-            self.runs += int(np.count_nonzero(data[1:] != data[:-1])) + (data[0] != self.last)
+            self.runs += int(np.count_nonzero(data[1:] != data[:-1])) + int(data[0] != self.last)
+            self.first = float(data[0]) if self.last is None else self.first
             self.last = float(data[-1])
 
     def quantile(self, share: float) -> float:
@@ -152,7 +154,10 @@ class Numbers:
         self.counts = _added(self.counts, other.counts)
         _added_bins(self.bins, other.bins)
         self.total += other.total
-        self.last = self.last if other.last is None else other.last
+        if other.last is not None:
+            self.runs -= int(self.last == other.first)
+            self.first = other.first if self.last is None else self.first
+            self.last = other.last
 
 
 def _added_bins(bins: Counts, more: Mapping[Any, int]) -> None:
@@ -285,8 +290,7 @@ def kinds_of(dataset: Any) -> dict[str, str]:
     once = [column for column in dataset.columns if names.count(column.name) == 1]
     untyped = [column.name for column in once if column.type is None]
     head = dataset.peek(untyped) if untyped else {}
-    kinds = {c.name: _kind(c.type) if c.type is not None else _guessed(head[c.name]) for c in once}
-    return kinds
+    return {c.name: _kind(c.type) if c.type is not None else _guessed(head[c.name]) for c in once}
 
 
 def _kind(kind: pa.DataType) -> str:
@@ -317,7 +321,9 @@ def profile(
     """One pass over the readable columns of `dataset`."""
     empty = {"number": Numbers, "text": Texts, "list": Vectors, "lists": Vectors}
     columns: dict[str, Stats] = {name: empty[kind]() for name, kind in kinds.items() if kind in empty}
-    made = Profile(0, dict(kinds), columns, {v: Vectors() for v in vectors}, {d: Numbers() for d in differences})
+    made = Profile(
+        0, dict(kinds), columns, {v: Vectors() for v in vectors}, {d: Numbers() for d in differences}
+    )
     work = Workspace()
     wanted = {name: GROUP_KEY if kinds[name] == "text" else pa.float64() for name in columns}
     for piece in dataset.pieces(wanted):

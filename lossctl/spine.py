@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lossctl.apply import Job
 from lossctl.batch import Block, Reader, Tally
 from lossctl.columns import Feed
-from lossctl.errors import DataError, NoRowsLeft
+from lossctl.errors import BadRow, DataError, NoRowsLeft
 from lossctl.exact import Workspace, check_arithmetic
 from lossctl.loss.kinds import Largest, Mean, Pooled, Whole
 from lossctl.plan import Plan
@@ -22,6 +22,7 @@ from lossctl.state import KeptState, MaxState, State, TermState
 from lossctl.stitch import whole_groups
 
 T = TypeVar("T")
+SMALL = 1 << 20  # bytes of input
 Progress = Callable[[int, int], None]
 
 __all__ = ["Outcome", "SampleBlock", "Sampler", "run"]
@@ -74,7 +75,12 @@ class Worker:
     def blocks(self, piece: Any) -> Iterator[Block]:
         row, start = piece.first_row, piece.start
         for batch in piece.read():
-            yield from self.reader.blocks(batch, start, piece.path, row)
+            try:
+                yield from self.reader.blocks(batch, start, piece.path, row)
+            except BadRow as error:
+                if hasattr(piece, "blame"):  # of a join: the value may stand in another file
+                    piece.blame(error)
+                raise
             row += batch.num_rows
             start += batch.num_rows
 
@@ -235,7 +241,8 @@ def _run_threads(
 
     pieces = dataset.pieces(plan.wanted)
     head = list(islice(pieces, 2))
-    threads = 1 if len(head) < 2 else plan.settings.threads
+    small = len(head) < 2 or dataset.nbytes < SMALL  # starting threads costs more than it gives
+    threads = 1 if small else plan.settings.threads
     for _ in range(threads):
         free.put(worker())
     for piece, samples in ordered(chain(head, pieces), task, threads):

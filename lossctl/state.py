@@ -189,6 +189,8 @@ class TermState(State):
                 first.add(t, work)
             else:
                 w = np.ascontiguousarray(weight[chosen])
+                if not w.all():  # weight 0 means the row is not there, even if its term is not a number
+                    t, w = t[w != 0.0], w[w != 0.0]
                 add_triple(second, w, t, t, work)
                 add_product(first, w, t, work)
 

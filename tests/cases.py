@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from lossctl.columns import choose_form
 from lossctl.domain import Interval
@@ -264,3 +265,11 @@ def column(values: Any, kind: pa.DataType | None = None) -> pa.Array:
 
 def table(data: Data, *, kind: pa.DataType | None = None) -> pa.Table:
     return pa.table({name: column(values, kind) for name, values in data.items()})
+
+
+def over(cases: list[Case]) -> Any:
+    return pytest.mark.parametrize("case", cases, ids=[case.id for case in cases])
+
+
+def has_rows(case: Case) -> bool:
+    return getattr(case.loss.reduction, "row", True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -81,3 +82,7 @@ def flat(values: Any) -> Any:
     if isinstance(values, Ragged):
         return values.values.reshape(-1)
     return np.concatenate([v.reshape(-1) for v in values]) if isinstance(values, list) else values.reshape(-1)
+
+
+def bits(value: float) -> str:
+    return "nan" if math.isnan(value) else float(value).hex()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from cases import Case, every_case, required
+from cases import Case, every_case, over, required
 
 from lossctl.loss import Loss
 from lossctl.loss.registry import all_losses
@@ -16,7 +16,7 @@ def over_losses() -> Any:
     return pytest.mark.parametrize("loss", all_losses(), ids=[loss.name for loss in all_losses()])
 
 
-@pytest.mark.parametrize("case", every_case(), ids=[case.id for case in every_case()])
+@over(every_case())
 def test_spec_text_round_trips(case: Case) -> None:
     (spec,) = parse(case.bound.text)
     assert spec.text == case.bound.text

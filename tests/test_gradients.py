@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pytest
-from cases import Case, every_case, rows_of
+from cases import Case, every_case, over, rows_of
 from passes import flat, row_values
 
 ROWS = 9
@@ -81,7 +80,7 @@ def interior(case: Case) -> dict[str, Any]:
     return data
 
 
-@pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
+@over(CASES)
 def test_gradient_is_the_slope(case: Case) -> None:
     data = interior(case)
     slopes = row_values(case, data, grad=True)[2] if case.loss.unit == "row" else direct(case, data)

@@ -13,8 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
-import pytest
-from cases import Case, column, per_row, plain_cases, take
+from cases import Case, column, over, per_row, plain_cases, take
 
 import lossctl
 
@@ -116,7 +115,7 @@ def results(case: Case, folder: Path, *, every: bool) -> Iterator[bytes]:
             yield json.dumps(made.to_dict()["results"]).encode()
 
 
-@pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
+@over(CASES)
 def test_every_partition_gives_the_same_bytes(case: Case, tmp_path: Path) -> None:
     distinct = set(results(case, tmp_path, every=False))
     assert len(distinct) == 1

@@ -14,6 +14,8 @@ COMMANDS = {
     "compute": ("lossctl.cli.compute", "Evaluate losses over files of predictions."),
     "list": ("lossctl.cli.catalogue", "The catalogue of losses."),
     "explain": ("lossctl.cli.catalogue", "Everything about one loss."),
+    "recommend": ("lossctl.cli.recommend", "Which losses fit a file, and which would be misuse."),
+    "check": ("lossctl.cli.check", "Preflight: what a file holds, before any loss."),
     "gate": ("lossctl.cli.gate", "Checks with limits and baselines: pass or fail."),
     "diff": ("lossctl.cli.diff", "Two saved results: old, new, change."),
     "worst": ("lossctl.cli.worst", "The rows with the worst loss."),

@@ -20,6 +20,7 @@ from lossctl.options import FLAGS, compute_command
 __all__ = ["command"]
 
 CHOICES = {
+    "join": ("strict", "inner"),
     "reduction": ("mean", "sum", "mean-n", "pooled", "none"),
     "elements": ("mean", "sum"),
     "nan": ("error", "skip", "propagate"),
@@ -87,7 +88,6 @@ def run(text: str, files: Sequence[str], **values: Any) -> None:
     from lossctl.plan import Settings, make_plan
     from lossctl.render import FORMATS
     from lossctl.render.output import check_targets, parse_target
-    from lossctl.sources import open_dataset
 
     _check_choices(values, FORMATS)
     keep_freed_memory()
@@ -113,12 +113,7 @@ def run(text: str, files: Sequence[str], **values: Any) -> None:
         grad=values["grad"],
     )
     targets = [parse_target(each) for each in values["output"] or ()]
-    with open_dataset(
-        list(files),
-        input_format=values["input_format"],
-        delimiter=values["delimiter"],
-        threads=values["threads"],
-    ) as dataset:
+    with _opened(files, values, settings.max_memory) as dataset:
         check_targets(targets, [s.path for s in dataset.sources], clobber=not values["no_clobber"])
         plan = make_plan(specs, settings, dataset)
         if values["reduction"] == "none":
@@ -127,6 +122,28 @@ def run(text: str, files: Sequence[str], **values: Any) -> None:
             run_samples(plan, dataset, targets, values)
         else:
             _aggregate(plan, dataset, targets, values)
+
+
+def _opened(files: Sequence[str], values: Mapping[str, Any], max_memory: int) -> Any:
+    """The data set of the files, with the columns of --target-file where there is one."""
+    from lossctl.sources import open_dataset
+
+    options = {name: values[name] for name in ("input_format", "delimiter", "threads")}
+    if values["target_file"] is None:
+        for name in ("on", "join"):
+            if values[name] is not None:
+                raise UsageError(
+                    f"--{name} is for a join", hint="name the file of targets with --target-file"
+                )
+        return open_dataset(list(files), **options)
+    from lossctl.sources.join import open_joined
+
+    if values["on"] is None:
+        raise UsageError("--target-file needs keys to join on", hint="name the key columns with --on")
+    how = values["join"] or "strict"
+    return open_joined(
+        list(files), values["target_file"], values["on"], how, max_memory=max_memory, **options
+    )
 
 
 def _aggregate(plan: Any, dataset: Any, targets: Sequence[Any], values: Mapping[str, Any]) -> None:

@@ -102,7 +102,8 @@ def gate(
     if init is not None:
         from lossctl.cli.gate_init import write_starter
 
-        return write_starter(init, config)
+        write_starter(init, config)
+        return
     extra = _flag_checks(maximum, minimum, regression)
     data = {
         "files": list(files or ()),
@@ -118,7 +119,6 @@ def gate(
     shared = {name: value for name, value in data.items() if value not in (None, [], ())}
     options = {"format": format_, "color": color, "digits": digits, "quiet": quiet, "progress": progress}
     _gate(config, extra, shared, baseline, update, output or (), threads, options)
-    return None
 
 
 def _gate(

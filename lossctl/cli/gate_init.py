@@ -7,6 +7,7 @@ import math
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from typing import Any
 
 from lossctl.errors import DataError, LossctlError, UsageError, visible
@@ -79,13 +80,7 @@ def starter(data: str, folder: str) -> str:
         groups = ", ".join(_toml(name) for name in _groups(dataset))
         by = f"# by = [{groups or _toml('COLUMN')}]   # judge each group"
         checks = [
-            _CHECK.format(
-                name=_toml(f"{spec} stays low"),
-                spec=_toml(spec),
-                maximum=_above(value),
-                value=repr(value),
-                by=by,
-            )
+            _CHECK.format(name=_toml(f"{spec} stays low"), spec=_toml(spec), by=by, **_limit(value))
             for spec, value in _fitting(dataset)
         ]
     listed = _toml(os.path.relpath(data, folder or "."))
@@ -171,9 +166,10 @@ def _task(dataset: Any) -> str:
     return "binary" if labels <= {0.0, 1.0} and inside else "regression"
 
 
-def _above(value: float) -> str:
-    """A little more than `value`, in three digits."""
-    return f"{value + 0.05 * abs(value) or 0.001:.3g}" if value else "0.001"
+def _limit(value: float) -> dict[str, str]:
+    """A limit a little above `value`, in three digits."""
+    above = Decimal(f"{value + 0.05 * abs(value) or 0.001:.3g}")
+    return {"maximum": f"{above:f}", "value": repr(value)}
 
 
 def _toml(text: str) -> str:

@@ -20,7 +20,7 @@ def command(name: str) -> Any:
 
 
 def schema(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="result, gate, config or diff.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Such as result, gate or config.")],
 ) -> None:
     """The JSON Schema of what is printed (result, gate, diff) or read (config)."""
     found = {

@@ -107,9 +107,7 @@ def psnr_loss(
     target: RealVec,
     pred: RealVec,
     *,
-    data_range: Annotated[
-        float, Param("largest minus smallest possible pixel value", POSITIVE)
-    ],
+    data_range: Annotated[float, Param("largest minus smallest possible pixel value", POSITIVE)],
 ) -> Array:
     """Minus the peak signal-to-noise ratio of an image, in decibels.
 

@@ -54,7 +54,8 @@ def parse_gate_target(text: str) -> Target:
     path = rest if named else text
     extension = os.path.splitext(path)[1].lower()
     if not path or "\0" in path or not (named or extension in EXTENSIONS):
-        allowed = f"a path ending in {', '.join(EXTENSIONS)}, FORMAT:PATH with {', '.join(GATE_FORMATS)}, or {SUMMARY}"
+        formats = ", ".join(GATE_FORMATS)
+        allowed = f"a path ending in {', '.join(EXTENSIONS)}, FORMAT:PATH with {formats}, or {SUMMARY}"
         raise BadValue("output", text, allowed)
     return Target("/dev/stdout" if path == "-" else path, prefix if named else EXTENSIONS[extension])
 

@@ -92,7 +92,7 @@ def _notes(verdict: Verdict, rule: Rule, digits: int) -> Iterator[str]:
     if rule.baseline is not None:
         before = rule.baseline
         change = ""
-        if before and verdict.value is not None and rule.limit is not None:
+        if before and verdict.value is not None and verdict.check.direction != "zero":
             change = f" ({(verdict.value - before) / abs(before):+.2%})"
         yield f"was {_number(before, digits)}{change}, allowed {rule.allowed}"
     elif rule.margin is not None:

@@ -9,34 +9,27 @@ first row is delivered.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-from numpy.typing import NDArray
 
-from lossctl.arrow import from_numpy
 from lossctl.errors import (
     AmbiguousColumn,
-    BadRow,
     BadValue,
     DataError,
     MissingColumn,
-    ResourceError,
-    RowsDisagree,
     UsageError,
 )
-from lossctl.sources.base import Column, Piece, counted, refusing
-from lossctl.sources.dataset import _Shared
-from lossctl.sources.matching import Budget, Match, Run, Side, match, paired
+from lossctl.sources.base import Column, Piece
+from lossctl.sources.beside import LookupPiece, View, held, nothing, side_by_side
+from lossctl.sources.dataset import _Shared, open_dataset
+from lossctl.sources.matching import Budget, Match, Side, match
 
-__all__ = ["MASK", "JoinedDataset", "joined"]
+__all__ = ["MASK", "JoinedDataset", "joined", "open_joined"]
 
 MASK = "\0joined"  # no file can name a column so
 HOWS = ("strict", "inner")
-_TEXT_LIMIT = (1 << 31) - 1
 
 
 def joined(
@@ -59,6 +52,33 @@ def joined(
                 raise MissingColumn("on", key, names, path=dataset.sources[0].path)
     _distinct(pred, target)
     return JoinedDataset(pred, target, tuple(on), how, max_memory)
+
+
+def open_joined(
+    paths: Sequence[str],
+    target_file: str | Sequence[str],
+    on: str | Sequence[str],
+    how: str = "strict",
+    *,
+    max_memory: int = 4 << 30,
+    input_format: str | None = None,
+    delimiter: str | None = None,
+    threads: int = 2,
+) -> JoinedDataset:
+    """Open both sides; `on` is a key, a comma list or a sequence. The format asked for is the predictions'."""
+    keys = [key.strip() for key in on.split(",")] if isinstance(on, str) else list(on)
+    files = [target_file] if isinstance(target_file, str) else list(target_file)
+    opened = []
+    try:
+        opened.append(open_dataset(paths, input_format=input_format, delimiter=delimiter, threads=threads))
+        if "-" in files and "-" in paths:
+            raise UsageError("standard input cannot be both sides of a join", hint="name a file for one")
+        opened.append(open_dataset(files, delimiter=delimiter, threads=threads))
+        return joined(*opened, keys, how, max_memory=max_memory)
+    except BaseException:
+        for dataset in opened:
+            dataset.close()
+        raise
 
 
 def _distinct(pred: Any, target: Any) -> None:
@@ -159,11 +179,11 @@ class JoinedDataset:
         budget = Budget(self.max_memory)
         found = match(self._pred, self._target, self.on, self.how, budget, sides)
         self.warnings = self._told(found)
-        view = _View(tuple(wanted), places)
+        view = View(tuple(wanted), places)
         if found.rows is None and sides[1]:
-            return _Shared(_side_by_side(self._pred.runs(sides[0]), self._target, sides[1], view))
-        held = _held(self._target, sides[1], budget) if sides[1] else {}
-        return _Shared(self._looked_up(sides[0], held, found, view))
+            return _Shared(side_by_side(self._pred.runs(sides[0]), self._target, sides[1], view))
+        columns = held(self._target, sides[1], budget) if sides[1] else {}
+        return _Shared(self._looked_up(sides[0], columns, found, view))
 
     def _told(self, found: Match) -> list[str]:
         counts = ((found.unmatched, self._pred, "target"), (found.spare, self._target, "prediction"))
@@ -174,7 +194,7 @@ class JoinedDataset:
         ]
 
     def _looked_up(
-        self, wanted: Mapping[str, Any], held: Mapping[str, pa.Array], found: Match, view: _View
+        self, wanted: Mapping[str, Any], columns: Mapping[str, Any], found: Match, view: View
     ) -> Iterator[Piece]:
         filler = 0
         if found.rows is not None and found.unmatched:
@@ -182,138 +202,4 @@ class JoinedDataset:
         for piece in self._pred.pieces(wanted):
             place = (piece.path, piece.first_row, piece.rows, piece.start, piece.nbytes)
             rows = None if found.rows is None else found.rows[piece.start : piece.start + piece.rows]
-            yield LookupPiece(*place, _nothing, piece, rows, held, view, filler, self._target)
-
-
-@dataclass(frozen=True)
-class _View:
-    """The columns to deliver, in order, and where each comes from."""
-
-    names: tuple[str, ...]
-    places: Mapping[str, tuple[int, str]]
-
-    def batch(
-        self,
-        pred: Any,
-        target: Mapping[str, pa.Array] | pa.RecordBatch,
-        matched: NDArray[np.bool_] | None,
-        rows: int,
-    ) -> pa.RecordBatch:
-        if not self.names:
-            return counted(rows)
-        arrays = []
-        for name in self.names:
-            if name not in self.places:
-                arrays.append(_truths(matched, rows))
-                continue
-            side, inner = self.places[name]
-            arrays.append((target if side else pred)[inner])
-        return pa.RecordBatch.from_arrays(arrays, names=list(self.names))
-
-
-def _truths(matched: NDArray[np.bool_] | None, rows: int) -> pa.Array:
-    bits = np.ones(rows, np.bool_) if matched is None else matched
-    packed = pa.py_buffer(np.packbits(bits, bitorder="little"))
-    return pa.Array.from_buffers(pa.bool_(), rows, [None, packed])
-
-
-def _nothing(rows: int) -> None:
-    """The inner piece has told its source already."""
-
-
-@dataclass
-class JoinedPiece(Piece):
-    """Rows of the predictions with their targets."""
-
-    def blame(self, error: BadRow) -> None:
-        """Add to a refusal where the value of a target column stands."""
-        row, column = error.facts.get("row"), error.facts.get("column")
-        place = self.view.places.get(str(column)) if hasattr(self, "view") else None
-        if isinstance(row, int) and place is not None and place[0] == 1:
-            path, at = self.origin(row - self.first_row)
-            error.hint = f"{error.hint + '; ' if error.hint else ''}the value is from {path}, row {at}"
-            error.facts.update(target_path=path, target_row=at)
-
-    def origin(self, row: int) -> tuple[str, int]:
-        raise NotImplementedError
-
-
-@dataclass
-class LookupPiece(JoinedPiece):
-    """A piece of the predictions, and the target rows it takes from memory; rows None: no target column.
-
-    Rows without a target get the values of `filler`, which are legal, and are masked.
-    """
-
-    piece: Any
-    found: NDArray[Any] | None
-    held: Mapping[str, pa.Array]
-    view: _View
-    filler: int
-    target: Side
-
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        at = 0
-        for batch in self.piece.read():
-            if self.found is None:
-                yield self.view.batch(batch, {}, None, batch.num_rows)
-                continue
-            rows = self.found[at : at + batch.num_rows]
-            at += batch.num_rows
-            matched = rows >= 0
-            whole = bool(matched.all())
-            index = from_numpy(rows if whole else np.where(matched, rows, self.filler))
-            taken = {name: array.take(index) for name, array in self.held.items()}
-            yield self.view.batch(batch, taken, None if whole else matched, batch.num_rows)
-
-    def origin(self, row: int) -> tuple[str, int]:
-        assert self.found is not None
-        left = int(self.found[row])
-        for source in self.target.dataset.sources:
-            if left < (source.rows or 0):
-                break
-            left -= source.rows or 0
-        return source.path, left
-
-
-@dataclass
-class StepPiece(JoinedPiece):
-    """Rows of both sides that stand side by side."""
-
-    batch: pa.RecordBatch
-    view: _View
-    beside: Run
-
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        yield self.batch
-
-    def origin(self, row: int) -> tuple[str, int]:
-        return self.beside.path, self.beside.first_row + row
-
-
-def _side_by_side(
-    pred: Iterator[Run], target: Side, wanted: Mapping[str, Any], view: _View
-) -> Iterator[StepPiece]:
-    for one, two in paired(pred, target.runs(wanted)):
-        if one is None or two is None:
-            seen = (one or two).start  # type: ignore[union-attr]
-            raise RowsDisagree(target.path, seen + (one.batch.num_rows if one else 0), seen)
-        rows = one.batch.num_rows
-        batch = view.batch(one.batch, two.batch, None, rows)
-        yield StepPiece(one.path, one.first_row, rows, one.start, one.nbytes, _nothing, batch, view, two)
-
-
-def _held(target: Side, wanted: Mapping[str, Any], budget: Budget) -> dict[str, pa.Array]:
-    """Whole columns of the target file."""
-    parts: dict[str, list[pa.Array]] = {name: [] for name in wanted}
-    for run in target.runs(wanted):
-        budget.add(2 * run.batch.nbytes)  # once in parts, once whole
-        for name, arrays in parts.items():
-            arrays.append(run.batch.column(name))
-    made = {}
-    for name, arrays in parts.items():
-        if pa.types.is_string(arrays[0].type) and sum(a.nbytes for a in arrays) > _TEXT_LIMIT:
-            raise ResourceError(f"the texts of column '{name}' are too long to hold", path=target.path)
-        with refusing(target.path):
-            made[name] = pa.concat_arrays(arrays)
-    return made
+            yield LookupPiece(*place, nothing, view, piece, rows, columns, filler, self._target)

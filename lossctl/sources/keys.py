@@ -1,4 +1,4 @@
-"""Join keys as NumPy and Arrow columns: read strictly, compared, hashed and looked up without an object per row."""
+"""Join keys as NumPy and Arrow columns: read strictly, compared, hashed, looked up; no object per row."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _KINDS = ("number", "text", "truth value")
 
 @dataclass(frozen=True)
 class Keys:
-    """Rows of keys: each column int64 (numbers, truth values) or an Arrow large_string array, without nulls."""
+    """Rows of keys: columns of int64 (numbers, truth values) or of Arrow large_string, without nulls."""
 
     columns: tuple[Any, ...]
     rows: int

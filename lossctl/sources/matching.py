@@ -265,7 +265,8 @@ class _Matcher:
             f"--join inner scores the {shared:,} shared rows and says so" if shared else "no key is in both"
         )
         return DataError(
-            f"keys differ between {self.pred.label()} and {self.target.label()} (strict join): {', '.join(told)}",
+            f"keys differ between {self.pred.label()} and {self.target.label()} (strict join): "
+            + ", ".join(told),
             hint=hint,
             only_in_targets=int(only[0][1]),
             only_in_predictions=int(only[1][1]),

@@ -1,0 +1,126 @@
+"""Warnings of likely misuse, each with the losses that would run all the same and those to use instead."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lossctl.fits import Case, fit
+from lossctl.loss.registry import all_losses
+from lossctl.profile import Numbers
+from lossctl.tasks import TAIL, Reading
+
+if TYPE_CHECKING:
+    from lossctl.recommend import Warned
+
+__all__ = ["warnings_of"]
+
+_SHOWN = 8
+_CLASSES = frozenset({"binary", "multi-class", "multi-label", "segmentation", "ranking"})
+
+
+def warnings_of(case: Case, reading: Reading, errors: Numbers | None, picked: list[str]) -> list[Warned]:
+    """All that looks wrong with using this prediction for this target."""
+    made = [*_labels_as_numbers(case, reading, picked), *_scales(case, reading, picked)]
+    made += [*_sums(case, reading, picked), *_tails(case, reading, errors), *_imbalance(reading, case)]
+    return [*made, *_gaps(case), *_constant(case), *_misfits(case, reading, picked)]
+
+
+def _warned(kind: str, message: str, avoid: list[str] | None = None, use: list[str] | None = None) -> Warned:
+    from lossctl.recommend import Warned
+
+    return Warned(kind, message, tuple((avoid or [])[:_SHOWN]), tuple((use or [])[:_SHOWN]))
+
+
+def _running(task: str, case: Case, without: frozenset[str]) -> list[str]:
+    """Losses for the task and none of the other tasks that would run on the case."""
+    losses = [loss for loss in all_losses() if task in loss.tasks and not without & set(loss.tasks)]
+    return [loss.name for loss in losses if set(loss.inputs) <= {"target", "pred"} and fit(loss, case)]
+
+
+def _tasked(task: str, case: Case) -> list[str]:
+    return _running(task, case, frozenset())
+
+
+def _labels_as_numbers(case: Case, reading: Reading, picked: list[str]) -> list[Warned]:
+    if not set(reading.tasks) & _CLASSES or "ranking" in reading.tasks:
+        return []
+    avoid = _running("regression", case, _CLASSES | {"margins", "images"})
+    text = "the targets are classes: an error of numbers, such as a squared error, treats them as amounts"
+    return [_warned("classes-as-numbers", text, avoid, picked)] if avoid else []
+
+
+def _scales(case: Case, reading: Reading, picked: list[str]) -> list[Warned]:
+    """Names that promise probabilities or logits, and values that say otherwise."""
+    pred = case.pred
+    if pred is None or not set(reading.tasks) & _CLASSES or pred.shape == "text":
+        return []
+    numbers = pred.numbers
+    stem = pred.columns[0].casefold().rstrip("0123456789_.-")
+    probable = "prob" in stem or stem == "p"
+    if probable and not numbers.within(0, 1) and reading.scores != "log-probabilities":
+        text = f"the predictions are named like probabilities but reach from {numbers.low:.4g} to {numbers.high:.4g}"
+        return [_warned("looks-like-logits", f"{text}: they look like logits, use --from-logits", [], picked)]
+    if "logit" in stem and numbers.within(0, 1):
+        text = "the predictions are named like logits but all lie in [0, 1]: they look like probabilities"
+        return [_warned("looks-like-probabilities", text, [], picked)]
+    if reading.scores in ("logits", "scores"):
+        text = f"the predictions lie outside [0, 1]: losses of probabilities need --from-logits, if these are logits"
+        return [_warned("logits", text, [], picked)]
+    return []
+
+
+def _sums(case: Case, reading: Reading, picked: list[str]) -> list[Warned]:
+    pred = case.pred
+    if pred is None or "multi-class" not in reading.tasks or reading.scores != "unnormalised weights":
+        return []
+    off = pred.rows.steps - pred.rows.sums
+    text = f"{off} of {pred.rows.steps} rows of the prediction do not sum to one: use --normalize or correct them"
+    return [_warned("rows-not-summing-to-one", text, [], picked)]
+
+
+def _tails(case: Case, reading: Reading, errors: Numbers | None) -> list[Warned]:
+    if errors is None or "outliers" not in reading.tasks:
+        return []
+    robust = _tasked("outliers", case)
+    avoid = [name for name in _tasked("regression", case) if name not in robust]
+    text = f"{errors.outliers} of {errors.finite} errors ({errors.outliers / errors.finite:.1%}) are more than three"
+    text += f" interquartile ranges out (over {TAIL:.1%}): they dominate a squared error"
+    return [_warned("outliers", text, avoid, robust)]
+
+
+def _imbalance(reading: Reading, case: Case) -> list[Warned]:
+    if reading.imbalance is None:
+        return []
+    return [_warned("imbalance", reading.imbalance, [], _tasked("imbalance", case))]
+
+
+def _gaps(case: Case) -> list[Warned]:
+    made = []
+    for name, role in (("target", case.target), ("prediction", case.pred)):
+        if role is not None and role.stats.missing:
+            text = f"{role.stats.missing} values of the {name} are missing or not finite: the commands skip"
+            made.append(_warned("missing-values", f"{text} those rows (--nan skip)"))
+    return made
+
+
+def _constant(case: Case) -> list[Warned]:
+    made = []
+    for name, role in (("target", case.target), ("prediction", case.pred)):
+        if role is not None and role.numbers.distinct == 1 and role.numbers.finite > 1:
+            made.append(_warned("constant", f"the {name} is the same everywhere: {role.numbers.low:g}"))
+    return made
+
+
+def _misfits(case: Case, reading: Reading, picked: list[str]) -> list[Warned]:
+    """Why nothing could be recommended."""
+    target, pred = case.target, case.pred
+    if picked or target is None or pred is None:
+        return []
+    if target.shape == "text" and pred.shape == "vector":
+        text = "the target is text: name the classes in the order of the prediction's columns with --classes"
+        return [_warned("text-labels", text)]
+    if target.shape != pred.shape:
+        return [_warned("shapes-differ", f"the target is a {target.shape}, the prediction a {pred.shape}")]
+    if reading.tasks:
+        return [_warned("nothing-fits", "no loss of the catalogue takes these values as they are")]
+    return []
