@@ -13,7 +13,8 @@ from lossctl.loss.declare import Loss
 from lossctl.loss.kinds import Form
 from lossctl.loss.params import REQUIRED
 from lossctl.loss.spec import Bound, bind
-from lossctl.profile import Numbers, Profile, Texts, Vectors
+from lossctl.profile import Profile, Texts, Vectors
+from lossctl.tallies import Numbers
 
 __all__ = ["Case", "Fit", "Role", "fit", "role_of"]
 

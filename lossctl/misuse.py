@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from lossctl.fits import Case, fit
 from lossctl.loss.registry import all_losses
-from lossctl.profile import Numbers
+from lossctl.tallies import Numbers
 from lossctl.tasks import TAIL, Reading
 
 if TYPE_CHECKING:
@@ -58,13 +58,15 @@ def _scales(case: Case, reading: Reading, picked: list[str]) -> list[Warned]:
     stem = pred.columns[0].casefold().rstrip("0123456789_.-")
     probable = "prob" in stem or stem == "p"
     if probable and not numbers.within(0, 1) and reading.scores != "log-probabilities":
-        text = f"the predictions are named like probabilities but reach from {numbers.low:.4g} to {numbers.high:.4g}"
+        text = f"named like probabilities, the predictions reach from {numbers.low:.4g} to {numbers.high:.4g}"
         return [_warned("looks-like-logits", f"{text}: they look like logits, use --from-logits", [], picked)]
     if "logit" in stem and numbers.within(0, 1):
         text = "the predictions are named like logits but all lie in [0, 1]: they look like probabilities"
         return [_warned("looks-like-probabilities", text, [], picked)]
-    if reading.scores in ("logits", "scores"):
-        text = f"the predictions lie outside [0, 1]: losses of probabilities need --from-logits, if these are logits"
+    if reading.scores == "scores":
+        text = (
+            "the predictions lie outside [0, 1]: --from-logits only fits if they are logits, not other scores"
+        )
         return [_warned("logits", text, [], picked)]
     return []
 
@@ -74,7 +76,7 @@ def _sums(case: Case, reading: Reading, picked: list[str]) -> list[Warned]:
     if pred is None or "multi-class" not in reading.tasks or reading.scores != "unnormalised weights":
         return []
     off = pred.rows.steps - pred.rows.sums
-    text = f"{off} of {pred.rows.steps} rows of the prediction do not sum to one: use --normalize or correct them"
+    text = f"{off} of {pred.rows.steps} rows do not sum to one: use --normalize or correct the predictions"
     return [_warned("rows-not-summing-to-one", text, [], picked)]
 
 
@@ -83,8 +85,9 @@ def _tails(case: Case, reading: Reading, errors: Numbers | None) -> list[Warned]
         return []
     robust = _tasked("outliers", case)
     avoid = [name for name in _tasked("regression", case) if name not in robust]
-    text = f"{errors.outliers} of {errors.finite} errors ({errors.outliers / errors.finite:.1%}) are more than three"
-    text += f" interquartile ranges out (over {TAIL:.1%}): they dominate a squared error"
+    share = errors.outliers / errors.finite
+    text = f"{errors.outliers} of {errors.finite} errors ({share:.1%}) are more than three interquartile ranges out"
+    text += f" (over {TAIL:.1%}): they dominate a squared error"
     return [_warned("outliers", text, avoid, robust)]
 
 

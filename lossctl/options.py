@@ -85,8 +85,8 @@ def shared_parameters() -> list[Parameter]:
             None,
             "--join",
             metavar="strict|inner",
-            help="strict: both files hold the same keys; inner: rows without a partner are counted and left out "
-            "[default strict].",
+            help="strict: both files hold the same keys; inner: rows without a partner are counted and left "
+            "out [default strict].",
         ),
         option(
             "grad", bool, False, "--grad", help="With --reduction none: also the gradient of each row's loss."

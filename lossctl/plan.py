@@ -166,7 +166,7 @@ def _reading(
         wanted.setdefault(name, GROUP_KEY)
     for name in settings.ids:
         wanted.setdefault(name, pa.string())
-    keep = None
+    keep: Callable[[pa.RecordBatch], Mask] | None = None
     if settings.where is not None:
         from lossctl.where import Filter  # the expression engine loads only when asked for
 

@@ -10,8 +10,9 @@ from lossctl.fits import Case, Fit, Role, fit, role_of
 from lossctl.loss.declare import Loss
 from lossctl.loss.params import value_text
 from lossctl.loss.registry import all_losses
-from lossctl.profile import Numbers, Profile
+from lossctl.profile import Profile
 from lossctl.roles import Candidates, Columns, role_text
+from lossctl.tallies import Numbers
 from lossctl.tasks import Reading, recognise
 
 __all__ = ["Advice", "Pick", "View", "Warned", "recommend"]
@@ -177,7 +178,7 @@ def _misread(loss: Loss, reading: Reading) -> bool:
         return "margins" in loss.tasks
     if reading.scores in ("logits", "scores") and "ranking" not in loss.tasks and "margins" not in loss.tasks:
         prepared = "from_logits" in loss.params or loss.inputs["pred"].forms[0].kind == "real"
-        return not prepared or loss.family == "decisions" and loss.pointwise
+        return not prepared or (loss.family == "decisions" and loss.pointwise)
     return False
 
 

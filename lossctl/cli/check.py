@@ -78,7 +78,8 @@ def _role(schema: Any, name: str, said: str | None) -> dict[str, Any]:
 
 
 def _column(column: Any, seen: Any) -> dict[str, Any]:
-    from lossctl.profile import Numbers, Vectors
+    from lossctl.profile import Vectors
+    from lossctl.tallies import Numbers
 
     stats = seen.columns.get(column.name)
     kind = seen.kinds.get(column.name)
@@ -110,7 +111,8 @@ def _finite(value: float) -> float | None:
 
 def _groups(seen: Any, name: str) -> bool:
     """Whether a column could divide the rows: few keys, each on several rows on average."""
-    from lossctl.profile import Numbers, Vectors
+    from lossctl.profile import Vectors
+    from lossctl.tallies import Numbers
 
     stats = seen.columns.get(name)
     if stats is None or isinstance(stats, Vectors) or stats.missing or stats.distinct is None:
@@ -121,7 +123,8 @@ def _groups(seen: Any, name: str) -> bool:
 
 
 def _problems(seen: Any, roles: Any) -> list[str]:
-    from lossctl.profile import Numbers, Vectors
+    from lossctl.profile import Vectors
+    from lossctl.tallies import Numbers
 
     problems = [] if seen.columns else ["no column holds numbers, text or lists of numbers"]
     for role, each in roles.items():

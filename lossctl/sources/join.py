@@ -65,7 +65,7 @@ def open_joined(
     delimiter: str | None = None,
     threads: int = 2,
 ) -> JoinedDataset:
-    """Open both sides; `on` is a key, a comma list or a sequence. The format asked for is the predictions'."""
+    """Open both sides; `on` is a comma list or a sequence. `input_format` is that of the predictions."""
     keys = [key.strip() for key in on.split(",")] if isinstance(on, str) else list(on)
     files = [target_file] if isinstance(target_file, str) else list(target_file)
     opened = []
@@ -74,7 +74,7 @@ def open_joined(
         if "-" in files and "-" in paths:
             raise UsageError("standard input cannot be both sides of a join", hint="name a file for one")
         opened.append(open_dataset(files, delimiter=delimiter, threads=threads))
-        return joined(*opened, keys, how, max_memory=max_memory)
+        return joined(opened[0], opened[1], keys, how, max_memory=max_memory)
     except BaseException:
         for dataset in opened:
             dataset.close()

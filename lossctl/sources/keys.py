@@ -71,15 +71,20 @@ class Keys:
             same &= mine == its if isinstance(mine, np.ndarray) else _truths(pc.equal(mine, its))
         return same
 
-    def increasing(self) -> bool:
-        """Whether each key is above the one before it, so that none comes twice."""
-        low, high = self.part(0, self.rows - 1), self.part(1, self.rows - 1)
-        tied = np.ones(low.rows, np.bool_)
-        for a, b in zip(low.columns, high.columns, strict=True):
-            plain = isinstance(a, np.ndarray)
-            if (tied & (a > b if plain else _truths(pc.greater(a, b)))).any():
-                return False
-            tied &= a == b if plain else _truths(pc.equal(a, b))
+    def increasing(self, by_length: bool) -> bool:
+        """Whether each key is above the one before it, so that none comes twice.
+
+        `by_length`: of two texts the longer one is above, as in decimal numbers; else as in a dictionary.
+        """
+        tied = np.ones(max(self.rows - 1, 0), np.bool_)
+        for column in self.columns:
+            each = [column] if isinstance(column, np.ndarray) else [column, _lengths(column)]
+            for values in reversed(each) if by_length else each[:1]:
+                plain = isinstance(values, np.ndarray)
+                a, b = values[:-1], values[1:]
+                if (tied & (a > b if plain else _truths(pc.greater(a, b)))).any():
+                    return False
+                tied &= a == b if plain else _truths(pc.equal(a, b))
         return not tied.any()
 
     @property
@@ -116,6 +121,16 @@ def _truths(array: pa.Array) -> Mask:
     return numbers(array)[0].view(np.bool_)
 
 
+def _lengths(column: pa.Array) -> Rows:
+    lengths: Rows = np.diff(_ends(column))
+    return lengths
+
+
+def _ends(column: pa.Array) -> Rows:
+    """Where the texts of a large_string array lie in its bytes."""
+    return np.frombuffer(column.buffers()[1], np.int64)[column.offset : column.offset + len(column) + 1]
+
+
 def _mix(state: Words, words: Words) -> Words:
     made = (state ^ words) * _ODD[0]
     made ^= made >> _HALF
@@ -126,7 +141,7 @@ def _mix(state: Words, words: Words) -> Words:
 
 def _texts(state: Words, column: pa.Array) -> Words:
     """Mix in texts eight bytes at a time; rows drop out when their text ends."""
-    ends = np.frombuffer(column.buffers()[1], np.int64)[column.offset : column.offset + len(column) + 1]
+    ends = _ends(column)
     starts, left = ends[:-1] - ends[0], np.diff(ends)
     body = column.buffers()[2]
     data = np.zeros(int(ends[-1] - ends[0]) + 8, np.uint8)

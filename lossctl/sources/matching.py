@@ -168,6 +168,7 @@ def _in_step(
 ) -> bool:
     """Whether both sides hold the same keys row by row, each above the last: nothing need be remembered."""
     last: Keys | None = None
+    orders = [True, False]
     for one, two in paired(pred.runs(asked[0]), target.runs(asked[1])):
         if one is None or two is None:
             return False
@@ -175,7 +176,9 @@ def _in_step(
         right = readers[1].read(two.batch, two.path, two.first_row)
         if not left.equal(right).all():
             return False
-        if not (left if last is None else Keys.joined([last, left])).increasing():
+        since = left if last is None else Keys.joined([last, left])
+        orders = [by_length for by_length in orders if since.increasing(by_length)]
+        if not orders:
             return False
         last = left.part(left.rows - 1, 1)
     return True

@@ -1,0 +1,160 @@
+"""What is remembered of a stream of numbers: exact counts that add up in any split of the rows.
+
+Quantiles come from a histogram of the leading 20 bits of the doubles' patterns (eight of the fraction, so
+bins are 0.4 % wide): merging is integer addition, and no chunking or split changes anything.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lossctl.exact import ExactSum, Workspace
+
+__all__ = ["DISTINCT", "Counts", "Floats", "Numbers", "added"]
+
+DISTINCT = 4096  # distinct values that are counted one by one
+_SHIFT = 44
+_FLIP = 0x7FFFFFFFFFFFFFFF
+_FENCE = 3.0  # interquartile ranges beyond the quartiles: Tukey's far out
+_NORMAL_IQR = 1.3489795003921634
+
+Floats = NDArray[np.float64]
+Counts = dict[Any, int]
+
+
+def added(mine: Counts | None, more: Mapping[Any, int] | None) -> Counts | None:
+    """The counts together, or None as soon as there are too many values to keep."""
+    if mine is None or more is None:
+        return None
+    for value, count in more.items():
+        mine[value] = mine.get(value, 0) + count
+    return mine if len(mine) <= DISTINCT else None
+
+
+def _tally(values: NDArray[Any]) -> Counts:
+    found, counts = np.unique(values, return_counts=True)
+    return dict(zip(found.tolist(), counts.tolist(), strict=True))
+
+
+def _bin_value(key: int) -> float:
+    """The end of a bin that is nearest to zero, so that small whole numbers come back as they are."""
+    bits = key << _SHIFT if key >= 0 else ((key << _SHIFT) | ((1 << _SHIFT) - 1)) ^ _FLIP
+    return float(np.array(bits, np.int64).view(np.float64))
+
+
+@dataclass
+class Numbers:
+    """`counts` is None beyond DISTINCT values; `runs` counts equal neighbours as one."""
+
+    size: int = 0
+    nulls: int = 0
+    nan: int = 0
+    posinf: int = 0
+    neginf: int = 0
+    low: float = math.inf
+    high: float = -math.inf
+    whole: bool = True
+    runs: int = 0
+    counts: Counts | None = field(default_factory=dict)
+    bins: Counts = field(default_factory=dict)
+    total: ExactSum = field(default_factory=ExactSum)
+    first: float | None = None
+    last: float | None = None
+
+    @property
+    def finite(self) -> int:
+        return self.size - self.nulls - self.nan - self.posinf - self.neginf
+
+    @property
+    def missing(self) -> int:
+        return self.size - self.finite
+
+    @property
+    def distinct(self) -> int | None:
+        return None if self.counts is None else len(self.counts)
+
+    @property
+    def mean(self) -> float:
+        return float(self.total.fraction() / self.finite) if self.finite else math.nan
+
+    def within(self, low: float, high: float) -> bool:
+        return self.finite > 0 and self.low >= low and self.high <= high
+
+    def add(self, values: NDArray[Any], valid: NDArray[np.bool_] | None, work: Workspace) -> None:
+        """Take in a block, shape (n,); places that are not valid count as nulls."""
+        self.size += len(values)
+        if valid is not None:
+            self.nulls += len(values) - int(np.count_nonzero(valid))
+            values = values[valid]
+        data = values.astype(np.float64) + 0.0  # minus zero becomes zero
+        self._runs(data)
+        good = np.isfinite(data)
+        if not good.all():
+            self.nan += int(np.count_nonzero(np.isnan(data)))
+            self.posinf += int(np.count_nonzero(data == math.inf))
+            self.neginf += int(np.count_nonzero(data == -math.inf))
+            data = data[good]
+        if not data.size:
+            return
+        self.low, self.high = min(self.low, float(data.min())), max(self.high, float(data.max()))
+        self.whole = self.whole and bool(np.all(data == np.floor(data)))
+        self.counts = added(self.counts, _tally(data)) if self.counts is not None else None
+        bits = data.view(np.int64)
+        _add_bins(self.bins, _tally(np.where(bits < 0, bits ^ _FLIP, bits) >> _SHIFT))
+        self.total.add(data, work)
+
+    def _runs(self, data: Floats) -> None:
+        if data.size:
+            self.runs += int(np.count_nonzero(data[1:] != data[:-1])) + int(data[0] != self.last)
+            self.first = float(data[0]) if self.last is None else self.first
+            self.last = float(data[-1])
+
+    def quantile(self, share: float) -> float:
+        """The value below which `share` of the finite ones lie, to the width of a bin."""
+        seen, wanted = 0, share * self.finite
+        for key in sorted(self.bins):
+            seen += self.bins[key]
+            if seen >= wanted:
+                return min(max(_bin_value(key), self.low), self.high)
+        return math.nan
+
+    @property
+    def spread(self) -> float:
+        """The interquartile range as the standard deviation of a normal with the same one."""
+        return (self.quantile(0.75) - self.quantile(0.25)) / _NORMAL_IQR if self.finite else 0.0
+
+    @property
+    def outliers(self) -> int:
+        """Values more than three interquartile ranges outside the quartiles; none when that range is 0."""
+        if not self.finite:
+            return 0
+        first, third = self.quantile(0.25), self.quantile(0.75)
+        reach = _FENCE * (third - first)
+        if reach <= 0:
+            return 0
+        return sum(n for key, n in self.bins.items() if not first - reach <= _bin_value(key) <= third + reach)
+
+    def merge(self, other: Numbers) -> None:
+        """Add what was seen after this."""
+        for name in ("size", "nulls", "nan", "posinf", "neginf", "runs"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.low, self.high = min(self.low, other.low), max(self.high, other.high)
+        self.whole = self.whole and other.whole
+        self.counts = added(self.counts, other.counts)
+        _add_bins(self.bins, other.bins)
+        self.total += other.total
+        if other.last is not None:
+            self.runs -= int(self.last == other.first)
+            self.first = other.first if self.last is None else self.first
+            self.last = other.last
+
+
+def _add_bins(bins: Counts, more: Mapping[Any, int]) -> None:
+    for key, count in more.items():
+        bins[key] = bins.get(key, 0) + count
