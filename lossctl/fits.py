@@ -116,7 +116,7 @@ def fit(loss: Loss, case: Case) -> Fit | None:
         forms = _forms(bound, found)
     except LossctlError:
         return None
-    if not all(_takes(forms[name], role, found, given) for name, role in found.items()):
+    if not all(_takes(forms[name], role, found, bound.params) for name, role in found.items()):
         return None
     if not _agree(loss, forms, found):
         return None
@@ -142,7 +142,9 @@ def _takes(form: Form, role: Role, roles: Mapping[str, Role], given: Mapping[str
     if form.kind == "group":
         return _contiguous(role)
     if form.kind == "text" or role.shape == "text":
-        return role.shape == "text" and (form.kind == "text" or (form.kind == "label" and "classes" in given))
+        return role.shape == "text" and (
+            form.kind == "text" or (form.kind == "label" and given.get("classes"))
+        )
     shapes = ("sequence", "vector") if form.shape == "sequence" else (form.shape,)
     if role.shape not in shapes or not role.numbers.finite:
         return False
@@ -153,10 +155,10 @@ def _takes(form: Form, role: Role, roles: Mapping[str, Role], given: Mapping[str
         return False
     if form.sums_to_one and role.rows.sums < role.rows.steps - role.rows.missing:
         return False
-    return _is_kind(form, role, roles)
+    return _is_kind(form, role, roles, given)
 
 
-def _is_kind(form: Form, role: Role, roles: Mapping[str, Role]) -> bool:
+def _is_kind(form: Form, role: Role, roles: Mapping[str, Role], given: Mapping[str, Any]) -> bool:
     if form.kind == "sign":
         return role.only(0.0, 1.0) or role.only(-1.0, 1.0)
     if form.kind == "binary":
@@ -165,7 +167,8 @@ def _is_kind(form: Form, role: Role, roles: Mapping[str, Role]) -> bool:
         return True
     scores = roles.get(form.of) if form.of else None
     within = scores is None or scores.width is None or role.numbers.within(0, scores.width - 1)
-    return role.numbers.whole and within
+    barred = given.get(form.without) if form.without else None
+    return bool(role.numbers.whole and within and barred not in (role.numbers.counts or {}))
 
 
 def _contiguous(role: Role) -> bool:

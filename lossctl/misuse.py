@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from lossctl.fits import Case, fit
 from lossctl.loss.registry import all_losses
 from lossctl.tallies import Numbers
-from lossctl.tasks import TAIL, Reading
+from lossctl.tasks import CLASSES, Reading
 
 if TYPE_CHECKING:
     from lossctl.recommend import Warned
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 __all__ = ["warnings_of"]
 
 _SHOWN = 8
-_CLASSES = frozenset({"binary", "multi-class", "multi-label", "segmentation", "ranking"})
 
 
 def warnings_of(case: Case, reading: Reading, errors: Numbers | None, picked: list[str]) -> list[Warned]:
@@ -42,9 +41,9 @@ def _tasked(task: str, case: Case) -> list[str]:
 
 
 def _labels_as_numbers(case: Case, reading: Reading, picked: list[str]) -> list[Warned]:
-    if not set(reading.tasks) & _CLASSES or "ranking" in reading.tasks:
+    if not set(reading.tasks) & CLASSES:
         return []
-    avoid = _running("regression", case, _CLASSES | {"margins", "images"})
+    avoid = _running("regression", case, CLASSES | {"margins", "images"})
     text = "the targets are classes: an error of numbers, such as a squared error, treats them as amounts"
     return [_warned("classes-as-numbers", text, avoid, picked)] if avoid else []
 
@@ -52,7 +51,7 @@ def _labels_as_numbers(case: Case, reading: Reading, picked: list[str]) -> list[
 def _scales(case: Case, reading: Reading, picked: list[str]) -> list[Warned]:
     """Names that promise probabilities or logits, and values that say otherwise."""
     pred = case.pred
-    if pred is None or not set(reading.tasks) & _CLASSES or pred.shape == "text":
+    if pred is None or not set(reading.tasks) & CLASSES or pred.shape == "text":
         return []
     numbers = pred.numbers
     stem = pred.columns[0].casefold().rstrip("0123456789_.-")
@@ -64,9 +63,7 @@ def _scales(case: Case, reading: Reading, picked: list[str]) -> list[Warned]:
         text = "the predictions are named like logits but all lie in [0, 1]: they look like probabilities"
         return [_warned("looks-like-probabilities", text, [], picked)]
     if reading.scores == "scores":
-        text = (
-            "the predictions lie outside [0, 1]: --from-logits only fits if they are logits, not other scores"
-        )
+        text = "the predictions lie outside [0, 1]: --from-logits only fits scores that are logits"
         return [_warned("logits", text, [], picked)]
     return []
 
@@ -86,8 +83,10 @@ def _tails(case: Case, reading: Reading, errors: Numbers | None) -> list[Warned]
     robust = _tasked("outliers", case)
     avoid = [name for name in _tasked("regression", case) if name not in robust]
     share = errors.outliers / errors.finite
-    text = f"{errors.outliers} of {errors.finite} errors ({share:.1%}) are more than three interquartile ranges out"
-    text += f" (over {TAIL:.1%}): they dominate a squared error"
+    text = (
+        f"{errors.outliers} of {errors.finite} errors ({share:.1%}) are over three interquartile ranges out:"
+    )
+    text += " they dominate a squared error"
     return [_warned("outliers", text, avoid, robust)]
 
 

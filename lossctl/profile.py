@@ -157,13 +157,14 @@ class Profile:
     def merge(self, other: Profile) -> None:
         """Add the rows that another pass of the same shape saw after these."""
         self.rows += other.rows
-        for mine, theirs in (
+        pairs: list[tuple[Any, Any]] = [
             (self.columns, other.columns),
             (self.vectors, other.vectors),
             (self.differences, other.differences),
-        ):
+        ]
+        for mine, theirs in pairs:
             for key, stats in theirs.items():
-                mine[key].merge(stats)  # type: ignore[index]
+                mine[key].merge(stats)
 
 
 def kinds_of(dataset: Any) -> dict[str, str]:

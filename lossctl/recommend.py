@@ -13,7 +13,7 @@ from lossctl.loss.registry import all_losses
 from lossctl.profile import Profile
 from lossctl.roles import Candidates, Columns, role_text
 from lossctl.tallies import Numbers
-from lossctl.tasks import Reading, recognise
+from lossctl.tasks import CLASSES, Reading, recognise
 
 __all__ = ["Advice", "Pick", "View", "Warned", "recommend"]
 
@@ -116,7 +116,7 @@ def recommend(
             case = Case(_role(seen, target), _role(seen, pred), group, extras, {}, request.says)
             errors = seen.differences.get((target[0], pred[0])) if target and pred else None
             view = _view(case, errors, request)
-            if view.picks or view.warnings or pred is not None:
+            if view.picks or pred is not None:
                 views.append(view)
     return Advice(seen.rows, views)
 
@@ -131,6 +131,8 @@ def _view(case: Case, errors: Numbers | None, request: _Request) -> View:
     pred = request.says[case.pred.columns] if case.pred else None
     view = View(target, pred, reading.tasks, _facts(case, errors))
     view.picks = _picks(case, reading, request)
+    if pred is None and not any("--target" in pick.command for pick in view.picks):
+        view.target, view.facts = None, []
     view.warnings = _warnings(case, reading, errors, view)
     return view
 
@@ -141,9 +143,7 @@ def _picks(case: Case, reading: Reading, request: _Request) -> list[Pick]:
         if _own_columns(loss, case):
             _take(made, loss, case, ", ".join(loss.tasks[:1]), request)
     for task in reading.tasks:
-        fitting = [
-            loss for loss in _by_weight(task, reading) if _common(loss) and not _misread(loss, reading)
-        ]
+        fitting = [loss for loss in _by_weight(task, reading) if _suits(loss, task, reading)]
         left = PER_TASK
         for loss in fitting:
             if left and loss.name not in made and _take(made, loss, case, task, request):
@@ -151,34 +151,40 @@ def _picks(case: Case, reading: Reading, request: _Request) -> list[Pick]:
     return list(made.values())
 
 
-def _common(loss: Loss) -> bool:
-    return {"target", "pred"} <= set(loss.inputs) <= _CORE
+def _suits(loss: Loss, task: str, reading: Reading) -> bool:
+    """Whether the loss takes a target and a prediction and means what they are; margins are no task alone."""
+    if not {"target", "pred"} <= set(loss.inputs) <= _CORE or _misread(loss, reading):
+        return False
+    return task != "margins" or bool((set(loss.tasks) & set(reading.tasks)) - {"margins"})
 
 
 def _own_columns(loss: Loss, case: Case) -> bool:
     """Whether the loss has inputs of its own that the file names, and needs just what the case has."""
     own = set(loss.inputs) - _CORE
-    return bool(own) and own <= set(case.extras) and ("pred" in loss.inputs) == (case.pred is not None)
+    if not own or not own <= set(case.extras) or ("pred" in loss.inputs) != (case.pred is not None):
+        return False
+    return not loss.pointwise or all(case.extras[name].shape == "scalar" for name in own)
 
 
 def _by_weight(task: str, reading: Reading) -> list[Loss]:
-    """Losses of the task: those made for nothing else first, its own family before others, then as declared."""
+    """Losses of the task: made for nothing else first, its own family first, then as declared."""
     tasked = [loss for loss in all_losses() if task in loss.tasks]
 
     def weight(loss: Loss) -> tuple[int, bool]:
-        others = set(loss.tasks) - set(reading.tasks) - _NEUTRAL
+        others = set(loss.tasks) - set(reading.tasks) - _NEUTRAL - (CLASSES if task in CLASSES else set())
         return len(others), loss.family != task
 
     return sorted(tasked, key=weight)
 
 
 def _misread(loss: Loss, reading: Reading) -> bool:
-    """Margin losses want scores, not probabilities; raw scores want a loss that says what it does with them."""
+    """Margin losses want scores, not probabilities; raw scores want a loss made for them."""
+    forms = loss.inputs["pred"].forms
     if reading.scores in ("probabilities", "labels", "unnormalised weights", "log-probabilities"):
-        return "margins" in loss.tasks
+        raw = all(form.kind == "real" for form in forms) and {"binary", "segmentation"} & set(loss.tasks)
+        return "margins" in loss.tasks or bool(raw)
     if reading.scores in ("logits", "scores") and "ranking" not in loss.tasks and "margins" not in loss.tasks:
-        prepared = "from_logits" in loss.params or loss.inputs["pred"].forms[0].kind == "real"
-        return not prepared or (loss.family == "decisions" and loss.pointwise)
+        return "from_logits" not in loss.params and forms[0].kind != "real"
     return False
 
 
@@ -219,7 +225,7 @@ def _facts(case: Case, errors: Numbers | None) -> list[str]:
 
 def _described(role: Role) -> str:
     if role.shape == "text":
-        return f"text, {role.stats.missing} missing"  # type: ignore[union-attr]
+        return f"text, {role.stats.missing} missing"
     numbers, rows = role.numbers, role.rows
     many = "many" if numbers.distinct is None else str(numbers.distinct)
     text = f"{'whole numbers' if numbers.whole else 'numbers'} from {numbers.low:.6g} to {numbers.high:.6g}"

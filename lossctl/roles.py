@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import pairwise
 
 from lossctl.columns import COMMON, Schema
 
@@ -51,7 +52,7 @@ def levels(columns: Columns) -> tuple[float, ...] | None:
     found = [float(match[2]) for match in matches if match]
     percent = all(m and "." not in m[2] and m[1].rstrip("_.-").casefold() in _QUANTILES for m in matches)
     scaled = tuple(value / 100 if percent else value for value in found)
-    rising = all(a < b for a, b in zip(scaled, scaled[1:], strict=False))
+    rising = all(a < b for a, b in pairwise(scaled))
     return scaled if rising and all(0 < value < 1 for value in scaled) else None
 
 
@@ -69,7 +70,7 @@ def candidates(
 
 def _targets(names: list[str], stems: Mapping[str, Columns]) -> tuple[Columns, ...]:
     for known in (COMMON["target"], _TARGETS):
-        found = [(name,) for name in names if name.strip().casefold() in known]
+        found: list[Columns] = [(name,) for name in names if name.strip().casefold() in known]
         found += [columns for stem, columns in stems.items() if stem.casefold() in known]
         if found:
             return tuple(found)
@@ -77,7 +78,7 @@ def _targets(names: list[str], stems: Mapping[str, Columns]) -> tuple[Columns, .
 
 
 def _preds(names: list[str], stems: Mapping[str, Columns]) -> tuple[Columns, ...]:
-    found = [(name,) for name in names if name.strip().casefold() in COMMON["pred"]]
+    found: list[Columns] = [(name,) for name in names if name.strip().casefold() in COMMON["pred"]]
     found += [columns for stem, columns in stems.items() if stem.casefold() in _STEMS]
     found += [(name,) for name in names if name.strip().casefold() in _PREDS]
     return tuple(dict.fromkeys(found))
@@ -90,6 +91,7 @@ def role_text(columns: Columns, names: Sequence[str]) -> str:
     stem = columns[0]
     while not all(name.startswith(stem) for name in columns):
         stem = stem[:-1]
+    stem = stem.rstrip("0123456789.") or stem
     plain = stem and not any(c in stem for c in "*?[,")
     if plain and tuple(name for name in names if fnmatchcase(name, f"{stem}*")) == columns:
         return f"{stem}*"

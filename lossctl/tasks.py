@@ -9,11 +9,12 @@ from lossctl.fits import Case, Role
 from lossctl.profile import Texts
 from lossctl.roles import levels
 
-__all__ = ["Reading", "recognise"]
+__all__ = ["CLASSES", "Reading", "recognise"]
 
 FEW = 50  # classes; more whole numbers than this are taken for amounts
-RARE = 0.1  # share of a class (times the even share) from which it counts as rare
+RARE = 0.2  # a class with less than this part of its even share is rare
 TAIL = 0.001  # share of far-out errors from which they count as outliers
+CLASSES = frozenset({"binary", "multi-class", "multi-label", "segmentation"})
 MASK = ("mask", "segment", "pixel")
 
 
@@ -83,7 +84,9 @@ def _binary(case: Case, target: Role, pred: Role, found: Reading) -> None:
         found.scores = "logits" if pred.named("logit") else "scores"
         case.given["from_logits"] = True
     found.add("binary", f"the targets are {pair}, the predictions {found.scores}")
-    if found.scores in ("logits", "scores"):
+    if found.scores == "scores":
+        found.tasks = {"margins": "the predictions are unbounded scores", **found.tasks}
+    elif found.scores == "logits":
         found.add("margins", "the predictions are unbounded scores")
     if found.scores != "labels" and target.named(*MASK):
         found.add("segmentation", "the target is named like a mask")
@@ -183,13 +186,13 @@ def _matrix(case: Case, target: Role, pred: Role, found: Reading) -> None:
 
 
 def _balance(target: Role, found: Reading) -> None:
-    """Heavy imbalance: the rarest class has less than a tenth of its even share."""
+    """Heavy imbalance: a rare class."""
     counts = target.numbers.counts
     if not counts or len(counts) < 2:
         return
     total = sum(counts.values())
     rarest = min(counts, key=lambda value: (counts[value], value))
-    if counts[rarest] * len(counts) < 2 * RARE * total:
+    if counts[rarest] * len(counts) < RARE * total:
         most = max(counts.values()) / total
         found.imbalance = (
             f"class {rarest:g} is {counts[rarest] / total:.2g} of the targets: "

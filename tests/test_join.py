@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -292,8 +292,8 @@ class TestKeys:
 
 
 class TestNames:
-    PRED: Table = {"k": [1, 2], "y": [5.0, 6.0], "p": [7.0, 8.0]}
-    TRUE: Table = {"k": [2, 1], "y": [1.0, 2.0], "z": [3.0, 4.0]}
+    PRED: ClassVar[Table] = {"k": [1, 2], "y": [5.0, 6.0], "p": [7.0, 8.0]}
+    TRUE: ClassVar[Table] = {"k": [2, 1], "y": [1.0, 2.0], "z": [3.0, 4.0]}
 
     def test_a_name_of_both_files_needs_its_side(self, tmp_path: Path) -> None:
         data = pairs(tmp_path, self.PRED, self.TRUE)
@@ -380,10 +380,10 @@ class TestRefusals:
 
     def test_a_file_that_changes_between_the_passes(self, tmp_path: Path) -> None:
         data = pairs(tmp_path, {"k": [1, 2], "p": [1, 2]}, {"k": [2, 1], "y": [1, 2]}, kinds=("csv", "csv"))
-        with pytest.raises(ResourceError, match="changed"), data:
-            for piece in data.pieces({"p": F, "y": F}):
-                list(piece.read())
-            (tmp_path / "true.csv").write_text("k,y\n2,1\n1,3\n3,3\n")
+        for piece in data.pieces({"p": F, "y": F}):
+            list(piece.read())
+        (tmp_path / "true.csv").write_text("k,y\n2,1\n1,3\n3,3\n")
+        with data, pytest.raises(ResourceError, match="changed"):
             data.finish()
 
 
@@ -435,7 +435,7 @@ class TestCommand:
         done = self.run(
             files, "--on", "id", "--join", "inner", "--reduction", "none", "--id", "id", "-f", "csv"
         )
-        assert done.stdout.splitlines() == ["row,id,mae", "0,c,0.5", "2,a,0.0", "3,b,2.0"]
+        assert done.stdout.splitlines() == ["row,id,mae", "0,c,0.5", "2,a,0", "3,b,2"]
         assert "have no target" in done.stderr
 
     def test_standard_input_is_either_side(self, files: tuple[str, str], tmp_path: Path) -> None:
@@ -482,7 +482,8 @@ class TestCommand:
 
         code = (
             "import sys\nfrom lossctl.api import evaluate\n"
-            "evaluate(sys.argv[1], 'mae', target_file=sys.argv[2], on='id', join='inner', target='y', pred='p')\n"
+            "columns = dict(on='id', join='inner', target='y', pred='p')\n"
+            "evaluate(sys.argv[1], 'mae', target_file=sys.argv[2], **columns)\n"
             "print([m for m in ('pandas', 'pyarrow.dataset', 'rich') if m in sys.modules])"
         )
         done = subprocess.run([sys.executable, "-c", code, *files], capture_output=True, text=True)

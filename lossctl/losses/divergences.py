@@ -8,12 +8,18 @@ from typing import Annotated
 import numpy as np
 
 from lossctl.domain import ANY, NONNEG, UNIT, Interval
-from lossctl.loss import Array, Form, Param, Real, Simplex, Whole, gradient, like, loss
+from lossctl.loss import Array, Form, Param, Simplex, gradient, like, loss
+from lossctl.losses._histograms import Normalize, Shares, shares_of, through_sum
 from lossctl.numeric import logsumexp, row_sum, xlog1py, xlogy
 
 HALF = Interval(0.0, 0.5, open_high=True)
+
+
 LOGS = Interval(-math.inf, math.inf, open_high=True)
+
+
 ABOVE_ONE = Interval(1.0, math.inf, open_low=True, open_high=True)
+
 
 Target = Annotated[
     Array,
@@ -21,6 +27,8 @@ Target = Annotated[
     Form("real", "vector", LOGS, when="log_target"),
     Form("nonneg", "vector", NONNEG, when="normalize"),
 ]
+
+
 Pred = Annotated[
     Array,
     Form("prob", "vector", UNIT, sums_to_one=True),
@@ -28,19 +36,12 @@ Pred = Annotated[
     Form("real", "vector", LOGS, when="from_logits"),
     Form("nonneg", "vector", NONNEG, when="normalize"),
 ]
-Shares = Annotated[
-    Array,
-    Form("prob", "vector", UNIT, sums_to_one=True),
-    Form("nonneg", "vector", NONNEG, when="normalize"),
-]
+
+
 Eps = Annotated[float, Param("clip both distributions into [eps, 1]", HALF)]
+
+
 Base = Annotated[float | None, Param("base of the logarithm; e unless said", ABOVE_ONE)]
-Normalize = Annotated[bool, Param("divide each row by its sum")]
-
-
-def _shares(values: Array, eps: float, normalize: bool) -> Array:
-    p = values / row_sum(values)[:, None] if normalize else values
-    return np.clip(p, eps, 1.0) if eps else p
 
 
 def _unit(base: float | None) -> float:
@@ -51,7 +52,29 @@ def _unit(base: float | None) -> float:
 def _logs(values: Array, logs: bool, from_logits: bool, eps: float, normalize: bool) -> Array:
     if from_logits:
         return values - logsumexp(values)[:, None]
-    return values if logs else np.log(_shares(values, eps, normalize))
+    return values if logs else np.log(shares_of(values, eps, normalize))
+
+
+def _reverse_parts(
+    target: Array,
+    pred: Array,
+    log_input: bool,
+    log_target: bool,
+    from_logits: bool,
+    eps: float,
+    normalize: bool,
+) -> tuple[Array, Array]:
+    """Q and log(Q/P)."""
+    logs = _logs(pred, log_input, from_logits, eps, normalize)
+    shares = np.exp(logs) if log_input or from_logits else shares_of(pred, eps, normalize)
+    return shares, logs - _logs(target, log_target, False, eps, normalize)
+
+
+def _contrast(target: Array, pred: Array, normalize: bool) -> tuple[Array, Array]:
+    """Middle m = (P + Q)/2 and (P − Q)/(P + Q); the latter is 0 where both are 0."""
+    p, q = shares_of(target, 0.0, normalize), shares_of(pred, 0.0, normalize)
+    total = p + q
+    return 0.5 * total, (p - q) / np.where(total == 0.0, 1.0, total)
 
 
 @loss(
@@ -90,7 +113,7 @@ def kl(
     0.207518749639
     """
     logs = _logs(target, log_target, False, eps, normalize)
-    shares = np.exp(target) if log_target else _shares(target, eps, normalize)
+    shares = np.exp(target) if log_target else shares_of(target, eps, normalize)
     gaps = logs - _logs(pred, log_input, from_logits, eps, normalize)
     return row_sum(np.where(shares == 0.0, 0.0, shares * gaps)) / _unit(base)
 
@@ -107,7 +130,7 @@ def _(
     normalize: bool,
     base: float | None,
 ) -> Array:
-    shares = np.exp(target) if log_target else _shares(target, eps, normalize)
+    shares = np.exp(target) if log_target else shares_of(target, eps, normalize)
     if from_logits:
         soft = np.exp(pred - logsumexp(pred)[:, None])
         return (soft * row_sum(shares)[:, None] - shares) / _unit(base)
@@ -118,14 +141,6 @@ def _(
     slope = np.where((q < eps) | (shares == 0.0), 0.0, -shares / np.maximum(q, eps))
     centred = slope - row_sum(slope * q)[:, None] if normalize else slope
     return centred / total / _unit(base)
-
-
-def _through_sum(slope: Array, shares: Array, values: Array, normalize: bool) -> Array:
-    """From the slope with respect to shares (values/Σvalues if normalised) that with respect to values."""
-    if not normalize:
-        return slope
-    weighted = np.where(shares == 0.0, 0.0, slope * shares)
-    return (slope - row_sum(weighted)[:, None]) / row_sum(values)[:, None]
 
 
 @loss(
@@ -168,21 +183,6 @@ def reverse_kl(
     return row_sum(np.where(shares == 0.0, 0.0, shares * gaps)) / _unit(base)
 
 
-def _reverse_parts(
-    target: Array,
-    pred: Array,
-    log_input: bool,
-    log_target: bool,
-    from_logits: bool,
-    eps: float,
-    normalize: bool,
-) -> tuple[Array, Array]:
-    """Q and log(Q/P)."""
-    logs = _logs(pred, log_input, from_logits, eps, normalize)
-    shares = np.exp(logs) if log_input or from_logits else _shares(pred, eps, normalize)
-    return shares, logs - _logs(target, log_target, False, eps, normalize)
-
-
 @gradient(reverse_kl)
 def _(
     target: Array,
@@ -203,15 +203,8 @@ def _(
         return (weighted + shares) / _unit(base)
     slope = np.where(np.isnan(gaps), np.inf, gaps + 1.0)
     if eps:
-        slope = np.where(_shares(pred, 0.0, normalize) < eps, 0.0, slope)
-    return _through_sum(slope, _shares(pred, 0.0, normalize), pred, normalize) / _unit(base)
-
-
-def _contrast(target: Array, pred: Array, normalize: bool) -> tuple[Array, Array]:
-    """Middle m = (P + Q)/2 and (P − Q)/(P + Q); the latter is 0 where both are 0."""
-    p, q = _shares(target, 0.0, normalize), _shares(pred, 0.0, normalize)
-    total = p + q
-    return 0.5 * total, (p - q) / np.where(total == 0.0, 1.0, total)
+        slope = np.where(shares_of(pred, 0.0, normalize) < eps, 0.0, slope)
+    return through_sum(slope, shares_of(pred, 0.0, normalize), pred, normalize) / _unit(base)
 
 
 @loss(
@@ -254,7 +247,7 @@ def js(target: Shares, pred: Shares, *, base: Base = None, normalize: Normalize 
 def _(target: Array, pred: Array, *, base: float | None, normalize: bool) -> Array:
     middle, u = _contrast(target, pred, normalize)
     slope = np.where(middle == 0.0, 0.5 * math.log(2.0), 0.5 * np.log1p(-u))
-    return _through_sum(slope, _shares(pred, 0.0, normalize), pred, normalize) / _unit(base)
+    return through_sum(slope, shares_of(pred, 0.0, normalize), pred, normalize) / _unit(base)
 
 
 @loss(
@@ -286,110 +279,3 @@ def entropy(pred: Simplex, *, base: Base = None) -> Array:
 @gradient(entropy)
 def _(pred: Array, *, base: float | None) -> Array:
     return -(np.log(pred) + 1.0) / _unit(base)
-
-
-def _climb(target: Array, pred: Array, normalize: bool) -> Array:
-    """CDF of the prediction minus CDF of the target; both end at one if normalised."""
-    gap = np.cumsum(_shares(pred, 0.0, normalize) - _shares(target, 0.0, normalize), axis=1)
-    if normalize:
-        gap[:, -1] = 0.0
-    return gap
-
-
-def _length(gap: Array, p: float) -> Array:
-    size = np.abs(gap)
-    if p == 1.0:
-        return row_sum(size)
-    top = np.max(size, axis=1)
-    share = size / np.where(top == 0.0, 1.0, top)[:, None]
-    root: Array = top * row_sum(share**p) ** (1.0 / p)
-    return root
-
-
-@loss(
-    range=NONNEG,
-    tasks=("distributions", "multi-class"),
-    likes=(
-        like(
-            "scipy",
-            "scipy.stats.wasserstein_distance(positions, positions, target, pred)",
-            normalize=True,
-            note="rescales both histograms to sum to one",
-        ),
-    ),
-)
-def emd(
-    target: Shares,
-    pred: Shares,
-    *,
-    p: Annotated[
-        float, Param("order of the norm of the CDF differences", Interval(1.0, math.inf, open_high=True))
-    ] = 1.0,
-    normalize: Normalize = False,
-) -> Array:
-    """Earth mover's distance of two histograms over ordered bins, in bins.
-
-    Formula: (Σ_k |CDF_P(k) − CDF_Q(k)|^p)^(1/p); for p = 1 the mass moved times the bins it is moved by.
-    Gradient: for p = 1, with respect to Q_k, Σ_{j≥k} sign(CDF_Q(j) − CDF_P(j)).
-    Use when: classes are ordered, so that a near miss should cost less than a far one.
-    Avoid when: classes have no order (kl, cross-entropy).
-    Numerics: the differences are accumulated, not the two CDFs; if normalised, both end at one exactly.
-    See also: wasserstein compares two samples.
-    References: Rubner, Tomasi & Guibas (2000), The Earth Mover's Distance; Hou, Yu & Samaras (2016),
-        Squared Earth Mover's Distance-based Loss.
-
-    >>> import lossctl
-    >>> lossctl.compute("emd", [[1, 0, 0, 0]], [[0, 0, 0.5, 0.5]]).value  # ½·2 + ½·3
-    2.5
-    """
-    return _length(_climb(target, pred, normalize), p)
-
-
-@gradient(emd)
-def _(target: Array, pred: Array, *, p: float, normalize: bool) -> Array:
-    gap = _climb(target, pred, normalize)
-    noise = pred.shape[1] * np.finfo(np.float64).eps * (row_sum(target) + row_sum(pred))[:, None]
-    slope = np.sign(gap) * (np.abs(gap) > (0.0 if normalize else noise))  # equal totals end at rounding noise
-    if p != 1.0:
-        length = _length(gap, p)[:, None]
-        slope = slope * (np.abs(gap) / np.where(length == 0.0, 1.0, length)) ** (p - 1.0)
-    later = np.cumsum(slope[:, ::-1], axis=1)[:, ::-1]
-    return _through_sum(later, _shares(pred, 0.0, normalize), pred, normalize)
-
-
-def _sample_distance(target: Array, pred: Array, weights: Array | None) -> float:
-    """∫|F − G| of the two empirical distribution functions, the same for every order of the rows."""
-    if weights is None:
-        return float(np.mean(np.abs(np.sort(pred) - np.sort(target))))
-    place = np.concatenate([target, pred])
-    signed = np.concatenate([weights, -weights])
-    order = np.lexsort((signed, place))
-    gap = np.abs(np.cumsum(signed[order])[:-1])
-    return float(np.sum(gap * np.diff(place[order])) / np.sum(np.sort(weights)))
-
-
-@loss(
-    Whole(_sample_distance, row=False),
-    aliases=("wasserstein-1",),
-    range=NONNEG,
-    tasks=("distributions", "generative"),
-    likes=(like("scipy", "scipy.stats.wasserstein_distance"),),
-)
-def wasserstein(target: Real, pred: Real) -> tuple[Array, Array]:
-    """Wasserstein-1 distance of two samples: how far the predictions' distribution is from the targets'.
-
-    Formula: ∫|F − G| of the two empirical distribution functions; unweighted, the mean of
-        |pred₍ᵢ₎ − target₍ᵢ₎| over both columns sorted.
-    Aggregate: needs all rows in memory (16 bytes each); which target stands beside which prediction does
-        not matter, and a row alone has no value. A row's weight counts for both its numbers.
-    Use when: generated values should have the right distribution, row by row agreement being no aim.
-    Avoid when: rows are pairs (mae).
-    See also: emd for histograms, wgan for a critic's scores.
-    References: Vallender (1974), Calculation of the Wasserstein Distance between Probability Distributions
-        on the Line.
-
-    >>> import lossctl
-    >>> lossctl.compute("wasserstein", [0, 1, 3], [8, 5, 6]).value  # (5 + 5 + 5) / 3
-    5.0
-    """
-    return target, pred

@@ -7,12 +7,19 @@ from typing import Annotated
 
 import numpy as np
 
-from lossctl.domain import NONNEG, POSITIVE, UNIT, Interval
+from lossctl.domain import NONNEG, POSITIVE, Interval
 from lossctl.loss import Array, Param, Residual, gradient, like, loss
-from lossctl.numeric import expm1_minus, log1p_minus
+from lossctl.numeric import log1p_minus
 
 Scale = Annotated[float, Param("residual from which an error counts as an outlier", POSITIVE)]
+
+
 ANY_POWER = Interval(-math.inf, 2.0)
+
+
+def _log1p_square(x: Array, scale: float = 1.0) -> Array:
+    """log(1 + x²/scale) for x ≥ 0 without squaring what would overflow."""
+    return np.where(x > 1e150, 2.0 * np.log(x) - math.log(scale), np.log1p(x * x / scale))
 
 
 @loss(
@@ -44,36 +51,6 @@ def pseudo_huber(
 @gradient(pseudo_huber)
 def _(residual: Array, *, delta: float) -> Array:
     return residual / np.hypot(1.0, residual / delta)
-
-
-@loss(
-    range=NONNEG,
-    tasks=("quantiles", "regression"),
-    likes=(like("catboost", "Expectile:alpha", note="tau is called alpha"),),
-)
-def expectile(
-    residual: Residual,
-    *,
-    tau: Annotated[float, Param("the expectile that is predicted", UNIT)] = 0.5,
-) -> Array:
-    """Expectile loss: a squared error that weighs the two sides apart.
-
-    Formula: |τ − 1[r > 0]|·r², r = pred − target.
-    Gradient: 2·|τ − 1[r > 0]|·r.
-    Use when: the prediction is an expectile; τ = 0.5 is half of mse.
-    See also: quantile does the same for absolute errors.
-    References: Newey & Powell (1987), Asymmetric Least Squares Estimation and Testing.
-
-    >>> import lossctl
-    >>> lossctl.compute("expectile:tau=0.75", [0, 0], [-2, 2]).value  # (3 + 1) / 2
-    2.0
-    """
-    return np.where(residual > 0.0, 1.0 - tau, tau) * residual * residual
-
-
-@gradient(expectile)
-def _(residual: Array, *, tau: float) -> Array:
-    return 2.0 * np.where(residual > 0.0, 1.0 - tau, tau) * residual
 
 
 @loss(
@@ -129,11 +106,6 @@ def fair(residual: Residual, *, c: Scale = 1.0) -> Array:
 @gradient(fair)
 def _(residual: Array, *, c: float) -> Array:
     return residual / (1.0 + np.abs(residual) / c)
-
-
-def _log1p_square(x: Array, scale: float = 1.0) -> Array:
-    """log(1 + x²/scale) for x ≥ 0 without squaring what would overflow."""
-    return np.where(x > 1e150, 2.0 * np.log(x) - math.log(scale), np.log1p(x * x / scale))
 
 
 @loss(
@@ -285,133 +257,3 @@ def _(residual: Array, *, alpha: float, c: float) -> Array:
         return x / c * np.exp(-0.5 * x * x)
     width = abs(alpha - 2.0)
     return x / c * np.exp((0.5 * alpha - 1.0) * _log1p_square(np.abs(x), width))
-
-
-@loss(
-    range=NONNEG,
-    tasks=("regression", "images"),
-    likes=(like("smp", "losses._functional.wing_loss"),),
-)
-def wing(
-    residual: Residual,
-    *,
-    width: Annotated[float, Param("errors below this are on the logarithmic part", POSITIVE)] = 5.0,
-    curvature: Annotated[float, Param("limits the slope at zero", POSITIVE)] = 0.5,
-) -> Array:
-    """Wing loss: a logarithm that magnifies small errors, then linear.
-
-    Formula: w·log(1 + |r|/ε) where |r| < w, otherwise |r| − w + w·log(1 + w/ε).
-    Gradient: sign(r)·w/(ε + |r|) where |r| < w, otherwise sign(r).
-    Use when: landmarks are localised and the last pixel matters.
-    References: Feng et al. (2018), Wing Loss for Robust Facial Landmark Localisation.
-
-    >>> import lossctl
-    >>> round(lossctl.compute("wing:width=1:curvature=1", [0], [3]).value, 12)  # 3 − 1 + log 2
-    2.69314718056
-    """
-    size = np.abs(residual)
-    return np.where(
-        size < width,
-        width * np.log1p(size / curvature),
-        size - (width - width * math.log1p(width / curvature)),
-    )
-
-
-@gradient(wing)
-def _(residual: Array, *, width: float, curvature: float) -> Array:
-    size = np.abs(residual)
-    return np.sign(residual) * np.where(size < width, width / (curvature + size), 1.0)
-
-
-@loss(
-    aliases=("svr",),
-    range=NONNEG,
-    tasks=("regression", "margins"),
-    likes=(like("sklearn", "epsilon_insensitive of sklearn.linear_model.SGDRegressor"),),
-)
-def epsilon_insensitive(
-    residual: Residual,
-    *,
-    epsilon: Annotated[float, Param("errors up to this cost nothing", NONNEG)] = 0.1,
-    squared: Annotated[bool, Param("square what is beyond")] = False,
-) -> Array:
-    """Epsilon-insensitive loss: absolute error beyond a tube.
-
-    Formula: max(0, |r| − ε), squared on request, r = pred − target.
-    Gradient: sign(r) where |r| > ε, otherwise 0; times 2(|r| − ε) when squared.
-    Use when: a support vector regression is judged, or small errors are of no consequence.
-    References: Vapnik (1995), The Nature of Statistical Learning Theory.
-
-    >>> import lossctl
-    >>> lossctl.compute("epsilon-insensitive:epsilon=1", [0, 0], [0.5, 3]).value  # (0 + 2) / 2
-    1.0
-    """
-    beyond = np.maximum(np.abs(residual) - epsilon, 0.0)
-    return beyond * beyond if squared else beyond
-
-
-@gradient(epsilon_insensitive)
-def _(residual: Array, *, epsilon: float, squared: bool) -> Array:
-    beyond = np.maximum(np.abs(residual) - epsilon, 0.0)
-    return np.sign(residual) * (2.0 * beyond if squared else np.where(beyond > 0.0, 1.0, 0.0))
-
-
-@loss(range=NONNEG, tasks=("regression", "forecast"), likes=(like("utilsforecast", "linex"),))
-def linex(
-    residual: Residual,
-    *,
-    a: Annotated[float, Param("positive: underestimates cost exponentially; negative: overestimates")] = 1.0,
-) -> Array:
-    """Linear–exponential loss: one side grows exponentially, the other linearly.
-
-    Formula: e^(−a·r) + a·r − 1, r = pred − target.
-    Gradient: a(1 − e^(−a·r)).
-    Use when: errors of one sign are far more costly, as in reserves or dosage.
-    Numerics: e^x − 1 − x is summed as a series near zero; beyond the range of doubles it is infinite.
-    References: Varian (1975), A Bayesian Approach to Real Estate Assessment; Zellner (1986).
-
-    >>> import lossctl
-    >>> round(lossctl.compute("linex", [1], [0]).value, 12)  # e − 2
-    0.718281828459
-    """
-    return expm1_minus(-a * residual)
-
-
-@gradient(linex)
-def _(residual: Array, *, a: float) -> Array:
-    return -a * np.expm1(-a * residual)
-
-
-@loss(
-    aliases=("minkowski",),
-    range=NONNEG,
-    tasks=("regression",),
-    likes=(
-        like("catboost", "Lq:q"),
-        like(
-            "torchmetrics", "torchmetrics.MinkowskiDistance", exists=False, note="root of the sum over rows"
-        ),
-    ),
-)
-def lq(
-    residual: Residual,
-    *,
-    q: Annotated[float, Param("power of the error", Interval(1.0, math.inf, open_high=True))] = 1.5,
-) -> Array:
-    """Absolute error to a power between and beyond mae and mse.
-
-    Formula: |r|^q, r = pred − target.
-    Gradient: q·|r|^(q−1)·sign(r).
-    Use when: something between absolute and squared error is wanted.
-    References: Box & Tiao (1962), A Further Look at Robustness via Bayes's Theorem.
-
-    >>> import lossctl
-    >>> lossctl.compute("lq:q=3", [0], [2]).value
-    8.0
-    """
-    return np.abs(residual) ** q
-
-
-@gradient(lq)
-def _(residual: Array, *, q: float) -> Array:
-    return q * np.abs(residual) ** (q - 1.0) * np.sign(residual)

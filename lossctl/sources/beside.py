@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lossctl.arrow import from_numpy
+from lossctl.arrow import from_numpy, numbers
 from lossctl.errors import BadRow, ResourceError, RowsDisagree
 from lossctl.sources.base import Piece, counted, refusing
-from lossctl.sources.matching import Budget, Run, Side, paired
+from lossctl.sources.matching import Budget, Match, Run, Side, paired
 
 __all__ = ["LookupPiece", "StepPiece", "View", "held", "nothing", "side_by_side"]
 
@@ -138,7 +138,7 @@ def side_by_side(
         yield StepPiece(one.path, one.first_row, rows, one.start, one.nbytes, nothing, view, batch, two)
 
 
-def held(target: Side, wanted: Mapping[str, Any], budget: Budget) -> dict[str, pa.Array]:
+def held(target: Side, wanted: Mapping[str, Any], found: Match, budget: Budget) -> dict[str, pa.Array]:
     """Whole columns of the target file."""
     parts: dict[str, list[pa.Array]] = {name: [] for name in wanted}
     for run in target.runs(wanted):
@@ -151,4 +151,22 @@ def held(target: Side, wanted: Mapping[str, Any], budget: Budget) -> dict[str, p
             raise ResourceError(f"the texts of column '{name}' are too long to hold", path=target.path)
         with refusing(target.path):
             made[name] = pa.concat_arrays(arrays)
+        if found.spare and pa.types.is_dictionary(made[name].type):
+            made[name] = _pruned(made[name], found.rows)
     return made
+
+
+def _pruned(array: pa.DictionaryArray, rows: NDArray[Any] | None) -> pa.DictionaryArray:
+    """Without the words that only rows without a prediction have: they would be groups of no rows."""
+    codes, valid = numbers(array.indices)
+    codes = codes if valid is None else np.where(valid, codes, 0)
+    matched = np.zeros(len(codes), np.bool_)
+    matched[rows if rows is None else rows[rows >= 0]] = True
+    if valid is not None:
+        matched &= valid
+    used = np.unique(codes[matched])
+    places = np.zeros(len(array.dictionary), np.int32)
+    places[used] = np.arange(len(used))
+    buffers = [None if valid is None else pa.py_buffer(np.packbits(valid, bitorder="little"))]
+    indices = pa.Array.from_buffers(pa.int32(), len(codes), [*buffers, pa.py_buffer(places[codes])])
+    return pa.DictionaryArray.from_arrays(indices, array.dictionary.take(from_numpy(used.astype(np.int64))))

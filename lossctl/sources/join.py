@@ -182,7 +182,7 @@ class JoinedDataset:
         view = View(tuple(wanted), places)
         if found.rows is None and sides[1]:
             return _Shared(side_by_side(self._pred.runs(sides[0]), self._target, sides[1], view))
-        columns = held(self._target, sides[1], budget) if sides[1] else {}
+        columns = held(self._target, sides[1], found, budget) if sides[1] else {}
         return _Shared(self._looked_up(sides[0], columns, found, view))
 
     def _told(self, found: Match) -> list[str]:

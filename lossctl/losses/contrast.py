@@ -1,0 +1,138 @@
+"""Embeddings against all others of their group."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+
+from lossctl.domain import NONNEG, POSITIVE
+from lossctl.loss import (
+    Array,
+    Codes,
+    Group,
+    Param,
+    RealVec,
+    gradient,
+    like,
+    loss,
+)
+from lossctl.losses._directions import unit_rows
+from lossctl.losses._pairs import PAIRS, row_pairs
+from lossctl.numeric import row_sum, segment_sum, softplus
+
+
+def _one_way(query: Array, key: Array, group: Codes, temperature: float) -> Array:
+    """Cross-entropy of each query against all keys of its group, its own being the right one."""
+    value = np.empty(len(query))
+    for rows, bounds, other in row_pairs(group, max(PAIRS // query.shape[1], 1)):
+        lead = _leads(query, key, rows, bounds, other, temperature)
+        mine = np.arange(rows.start, rows.stop).repeat(np.diff(bounds))
+        lead[mine == other] = -np.inf
+        top = np.maximum.reduceat(lead, bounds[:-1])
+        shift = np.where(np.isfinite(top), top, 0.0)
+        rest = segment_sum(np.exp(lead - shift.repeat(np.diff(bounds))), bounds)
+        value[rows] = softplus(np.log(rest) + shift)
+    return value
+
+
+def _leads(query: Array, key: Array, rows: slice, bounds: Codes, other: Codes, temperature: float) -> Array:
+    """How much more like a query the other key is than its own."""
+    sizes = np.diff(bounds)
+    return (
+        row_sum(query[rows].repeat(sizes, axis=0) * (key[other] - key[rows].repeat(sizes, axis=0)))
+        / temperature
+    )
+
+
+def _one_way_slopes(query: Array, key: Array, group: Codes, temperature: float) -> tuple[Array, Array]:
+    """d Σ _one_way / d query and / d key."""
+    value = _one_way(query, key, group, temperature)
+    by_query, by_key = np.empty_like(query), np.empty_like(key)
+    for rows, bounds, other in row_pairs(group, max(PAIRS // query.shape[1], 1)):
+        sizes = np.diff(bounds)
+        mine = np.arange(rows.start, rows.stop).repeat(sizes)
+        share = np.exp(_leads(query, key, rows, bounds, other, temperature) - value[mine])[:, None]
+        by_query[rows] = np.add.reduceat(share * (key[other] - key[mine]), bounds[:-1], axis=0)
+        lead = row_sum(query[other] * (key[mine] - key[other])) / temperature
+        share = np.exp(lead - value[other])[:, None]
+        by_key[rows] = np.add.reduceat(share * query[other], bounds[:-1], axis=0) - query[rows]
+    return by_query / temperature, by_key / temperature
+
+
+def _along_sphere(x: Array, slope: Array) -> Array:
+    """From the slope with respect to x/‖x‖ that with respect to x; 0 for a zero row."""
+    unit, reach = unit_rows(x)
+    flat = slope - row_sum(slope * unit)[:, None] * unit
+    return flat / np.where(reach == 0.0, np.inf, reach)[:, None]
+
+
+@loss(
+    aliases=("ntxent",),
+    range=NONNEG,
+    best=None,
+    tasks=("similarity",),
+    likes=(
+        like("info-nce-pytorch", "InfoNCE(negative_keys=None)"),
+        like(
+            "pml",
+            "losses.NTXentLoss",
+            exists=False,
+            note="both views of every other pair are negatives",
+        ),
+        like(
+            "optax", "optax.losses.ntxent", exists=False, note="both views of every other pair are negatives"
+        ),
+        like(
+            "monai",
+            "monai.losses.ContrastiveLoss",
+            exists=False,
+            note="both views of other pairs are negatives",
+        ),
+    ),
+)
+def info_nce(
+    anchor: RealVec,
+    positive: RealVec,
+    group: Group,
+    *,
+    temperature: Annotated[float, Param("what similarities are divided by", POSITIVE)] = 0.1,
+    symmetric: Annotated[bool, Param("mean of both directions, as CLIP")] = False,
+    normalize: Annotated[bool, Param("cosine similarity; otherwise the inner product")] = True,
+) -> Array:
+    """InfoNCE: each anchor should find its own positive among all positives of its group.
+
+    Formula: −log(e^(s_ii/τ) / Σ_j e^(s_ij/τ)), s_ij = cos(aᵢ, pⱼ), j over the rows of the group.
+    Gradient: (Σ_j π_j·p̂_j − p̂ᵢ)/τ for the unit anchor, π the softmax of a row's similarities. The gradient
+        of a positive counts its part as a negative of the others: it is that of the group's sum.
+    Aggregate: mean over rows; a group is a batch, and a group of one row costs nothing.
+    Use when: a representation is judged by how well it tells pairs apart.
+    Avoid when: other rows of a group may be right answers too.
+    Numerics: log-sum-exp of differences to a row's own similarity, so a loss near zero keeps its digits;
+        pairs are taken in runs, so memory does not grow with the square of a group's size.
+    See also: triplet takes one negative per row.
+    References: van den Oord, Li & Vinyals (2018), Representation Learning with Contrastive Predictive
+        Coding; Radford et al. (2021), Learning Transferable Visual Models (symmetric).
+
+    >>> import lossctl
+    >>> same = [[1, 0], [1, 0]]
+    >>> lossctl.compute("info-nce", anchor=same, positive=same, group=["b", "b"]).value  # log 2
+    0.6931471805599453
+    """
+    a, p = (unit_rows(anchor)[0], unit_rows(positive)[0]) if normalize else (anchor, positive)
+    there = _one_way(a, p, group, temperature)
+    return 0.5 * (there + _one_way(p, a, group, temperature)) if symmetric else there
+
+
+@gradient(info_nce, "anchor", "positive")
+def _(
+    anchor: Array, positive: Array, group: Codes, *, temperature: float, symmetric: bool, normalize: bool
+) -> tuple[Array, Array]:
+    a, p = (unit_rows(anchor)[0], unit_rows(positive)[0]) if normalize else (anchor, positive)
+    by_a, by_p = _one_way_slopes(a, p, group, temperature)
+    if symmetric:
+        back_p, back_a = _one_way_slopes(p, a, group, temperature)
+        by_a, by_p = 0.5 * (by_a + back_a), 0.5 * (by_p + back_p)
+    if not normalize:
+        return by_a, by_p
+    return _along_sphere(anchor, by_a), _along_sphere(positive, by_p)

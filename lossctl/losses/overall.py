@@ -1,0 +1,137 @@
+"""Errors of a predicted number that only all rows together have."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lossctl.domain import NONNEG
+from lossctl.loss import LARGEST, Array, Pooled, Real, Residual, Whole, like, loss
+from lossctl.losses._values import ratio, root_of_ratio
+
+
+def _weighted_median(size: Array, weights: Array | None) -> float:
+    order = np.sort(size) if weights is None else size
+    if weights is None:
+        middle = len(order) // 2
+        if len(order) % 2:
+            return float(order[middle])
+        return float(order[middle - 1] + 0.5 * (order[middle] - order[middle - 1]))
+    rank = np.lexsort((weights, size))
+    ordered, heavy = size[rank], weights[rank]
+    ordered, heavy = ordered[heavy > 0.0], heavy[heavy > 0.0]
+    below = np.cumsum(heavy)
+    half = 0.5 * below[-1]
+    lower = ordered[np.searchsorted(below, half, side="left")]
+    upper = ordered[min(np.searchsorted(below, half, side="right"), len(ordered) - 1)]
+    return float(lower + 0.5 * (upper - lower))
+
+
+@loss(
+    Pooled(root_of_ratio),
+    aliases=("root-mean-squared-error",),
+    range=NONNEG,
+    tasks=("regression",),
+    likes=(
+        like(
+            "sklearn", "sklearn.metrics.root_mean_squared_error", note="several outputs: mean of their roots"
+        ),
+        like("keras", "keras.metrics.RootMeanSquaredError"),
+        like("torchmetrics", "torchmetrics.MeanSquaredError(squared=False)"),
+        like("xgboost", "rmse"),
+        like("lightgbm", "rmse"),
+        like("catboost", "RMSE"),
+    ),
+)
+def rmse(residual: Residual) -> tuple[Array, int]:
+    """Root of the mean squared error, in the unit of the target.
+
+    Formula: √(Σw·r² / Σw), r = pred − target.
+    Aggregate: the root is taken once, of the exact mean; a row alone gives |r|.
+    Use when: an error in the target's own unit is wanted that punishes large errors.
+    See also: mse.
+    References: Gauss (1809), Theoria motus corporum coelestium.
+
+    >>> import lossctl
+    >>> lossctl.compute("rmse", [0, 0], [1, 7]).value  # √((1 + 49) / 2)
+    5.0
+    """
+    return residual * residual, 1
+
+
+@loss(
+    Pooled(ratio, elements="columns", moments=(1,), row=False),
+    aliases=("one-minus-r2",),
+    range=NONNEG,
+    tasks=("regression",),
+    likes=(
+        like("sklearn", "1 − sklearn.metrics.r2_score"),
+        like("torchmetrics", "1 − torchmetrics.R2Score"),
+    ),
+)
+def r2_loss(target: Real, pred: Real) -> tuple[Array, Array]:
+    """Share of the target's variance that the prediction leaves unexplained: 1 − R².
+
+    Formula: Σw·r² / Σw·(target − mean)², with the weighted mean of the target.
+    Aggregate: the denominator is computed from exact sums of target and target², so a large common
+        offset costs no digits. Several outputs: the mean of their values.
+    Use when: errors should be comparable between targets of different spread; 1 is as good as
+        predicting the mean.
+    Avoid when: the target hardly varies; with a constant target it is infinite, or undefined when the
+        prediction is perfect too.
+    References: Wright (1921), Correlation and Causation.
+
+    >>> import lossctl
+    >>> lossctl.compute("r2-loss", [0, 2], [0, 1]).value  # 1 / 2
+    0.5
+    """
+    residual = pred - target
+    return residual * residual, target
+
+
+@loss(
+    Whole(_weighted_median),
+    aliases=("median-absolute-error",),
+    range=NONNEG,
+    tasks=("regression", "outliers"),
+    likes=(
+        like("sklearn", "sklearn.metrics.median_absolute_error"),
+        like("catboost", "MedianAbsoluteError", note="ignores weights"),
+    ),
+)
+def medae(residual: Residual) -> Array:
+    """Median of the absolute errors: half of the rows are better, whatever the others do.
+
+    Formula: median |r|, r = pred − target; between two middle values their average.
+    Aggregate: needs all rows in memory (8 bytes each); with weights the average of the lower and the
+        upper weighted median.
+    Use when: up to half of the rows may be garbage.
+    References: Hampel (1974), The Influence Curve and its Role in Robust Estimation.
+
+    >>> import lossctl
+    >>> lossctl.compute("medae", [0, 0, 0], [1, 2, 90]).value
+    2.0
+    """
+    return np.abs(residual)
+
+
+@loss(
+    LARGEST,
+    aliases=("linf",),
+    range=NONNEG,
+    tasks=("regression",),
+    likes=(like("sklearn", "sklearn.metrics.max_error"),),
+)
+def max_error(residual: Residual) -> Array:
+    """The largest absolute error of any row.
+
+    Formula: max |r|, r = pred − target.
+    Aggregate: the maximum over rows; a vector row gives its own maximum.
+    Use when: a bound on the worst case is wanted.
+    Avoid when: the data have outliers or rows are added over time: it can only grow.
+    References: Chebyshev (1854), Théorie des mécanismes connus sous le nom de parallélogrammes.
+
+    >>> import lossctl
+    >>> lossctl.compute("max-error", [0, 0], [1, -7]).value
+    7.0
+    """
+    return np.abs(residual)
