@@ -129,7 +129,8 @@ def _view(case: Case, errors: Numbers | None, request: _Request) -> View:
     reading = recognise(case, errors)
     target = request.says[case.target.columns] if case.target else None
     pred = request.says[case.pred.columns] if case.pred else None
-    view = View(target, pred, reading.tasks, _facts(case, errors))
+    amounts = errors if "regression" in reading.tasks else None
+    view = View(target, pred, reading.tasks, _facts(case, amounts))
     view.picks = _picks(case, reading, request)
     if pred is None and not any("--target" in pick.command for pick in view.picks):
         view.target, view.facts = None, []
@@ -205,7 +206,7 @@ def _with_settings(reason: str, found: Fit) -> str:
     left = [
         f"{params[name].kebab}={value_text(value)}"
         for name, value in found.bound.params.items()
-        if isinstance(value, float) and value == params[name].default
+        if isinstance(value, float) and value and value == params[name].default
     ]
     return f"{reason} (defaults: {', '.join(left)})" if left else reason
 

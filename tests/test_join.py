@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_cli import lossctl
 
@@ -104,6 +104,7 @@ def two_sides(draw: st.DrawFn) -> tuple[list[tuple[Any, ...]], list[tuple[Any, .
     return (mine, draw(st.permutations(its))) if order == "shuffled" else (mine, its)
 
 
+@settings(deadline=None)
 @given(
     two_sides(),
     st.sampled_from(["strict", "inner"]),
@@ -332,7 +333,7 @@ class TestNames:
         mine, its = (
             MemoryDataset(pa.table({k: list(v) for k, v in t.items()})) for t in (self.PRED, self.TRUE)
         )
-        assert drain(joined(mine, its, ["k"]), {"z": F})["z"] == [4.0, 3.0]
+        assert drain(joined(mine, its, ["k"]), {"z": F, "p": F})["z"] == [4.0, 3.0]
 
 
 class TestRefusals:

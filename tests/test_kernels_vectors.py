@@ -205,7 +205,7 @@ def test_js_of_nearly_equal_distributions_keeps_its_digits() -> None:
 
 
 def test_normalised_histograms_end_together() -> None:
-    from lossctl.losses.divergences import _climb
+    from lossctl.losses.transport import _climb
 
     rng = np.random.default_rng(3)
     assert (_climb(rng.random((50, 9)), rng.random((50, 9)), True)[:, -1] == 0.0).all()

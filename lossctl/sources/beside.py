@@ -151,17 +151,17 @@ def held(target: Side, wanted: Mapping[str, Any], found: Match, budget: Budget) 
             raise ResourceError(f"the texts of column '{name}' are too long to hold", path=target.path)
         with refusing(target.path):
             made[name] = pa.concat_arrays(arrays)
-        if found.spare and pa.types.is_dictionary(made[name].type):
+        if found.spare and found.rows is not None and pa.types.is_dictionary(made[name].type):
             made[name] = _pruned(made[name], found.rows)
     return made
 
 
-def _pruned(array: pa.DictionaryArray, rows: NDArray[Any] | None) -> pa.DictionaryArray:
+def _pruned(array: pa.DictionaryArray, rows: NDArray[Any]) -> pa.DictionaryArray:
     """Without the words that only rows without a prediction have: they would be groups of no rows."""
     codes, valid = numbers(array.indices)
     codes = codes if valid is None else np.where(valid, codes, 0)
     matched = np.zeros(len(codes), np.bool_)
-    matched[rows if rows is None else rows[rows >= 0]] = True
+    matched[rows[rows >= 0]] = True
     if valid is not None:
         matched &= valid
     used = np.unique(codes[matched])
