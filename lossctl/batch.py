@@ -14,7 +14,7 @@ from lossctl.columns import Feed
 from lossctl.decode import Fault, Loader
 from lossctl.decode_lists import loader
 from lossctl.errors import BadRow
-from lossctl.groups import GroupTable, Keys
+from lossctl.groups import GroupTable, Keys, dictionary_codes
 from lossctl.loss.kinds import Ragged
 
 Mask = NDArray[np.bool_]
@@ -74,6 +74,7 @@ class Reading:
     keep: Callable[[pa.RecordBatch], Mask] | None = None
     texts: frozenset[str] = frozenset()
     keys: dict[Feed, Keys] = field(default_factory=dict)
+    cluster: str | None = None
 
 
 class Reader:
@@ -99,6 +100,7 @@ class Reader:
             self.head = {feed: each.head(HEAD) for feed, each in self.loaders.items()}
         codes = self.reading.groups.codes(batch, path, first_row) if self.reading.groups is not None else None
         keep = self.reading.keep(batch) if self.reading.keep else None
+        clusters = self._clusters(batch, path, first_row) if self.reading.cluster is not None else None
         for low in range(0, batch.num_rows, self.block_rows):
             high = min(low + self.block_rows, batch.num_rows)
             block = self._block(low, high, path, first_row, keep)
@@ -109,9 +111,23 @@ class Reader:
                 block.codes = codes[low:high] if block.index is None else codes[block.index - start]
             for name in self.reading.extra:
                 block.extra[name] = self._extra(batch.column(name), low, high, block, start)
+            if clusters is not None:
+                block.extra["\0cluster"] = self._extra(clusters, low, high, block, start)
             self.tally.used += block.rows
             yield block
         self.tally.read += batch.num_rows
+
+    def _clusters(self, batch: pa.RecordBatch, path: str, first_row: int) -> pa.Array:
+        """The hash of every row's cluster."""
+        from lossctl.buckets import hash_texts  # only intervals need it
+
+        name = self.reading.cluster
+        local, words, null = dictionary_codes(batch.column(name))
+        if null is not None:
+            raise BadRow("the cluster is missing", path=path, row=first_row + null, column=name)
+        used, inverse = np.unique(local, return_inverse=True)
+        hashes = hash_texts([words[code] for code in used.tolist()])[inverse].view(np.int64)
+        return pa.Array.from_buffers(pa.int64(), len(hashes), [None, pa.py_buffer(hashes)])
 
     def _extra(self, column: pa.Array, low: int, high: int, block: Block, start: int) -> pa.Array:
         if block.index is None:

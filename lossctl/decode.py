@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -54,7 +55,7 @@ class Loaded:
     troubles: list[Trouble] = field(default_factory=list)
 
 
-class Loader:
+class Loader(ABC):
     """Reads one feed. `attach` takes an Arrow batch, `load` gives blocks of it."""
 
     def __init__(self, feed: Feed, missing: str) -> None:
@@ -66,11 +67,13 @@ class Loader:
         self.signs: dict[float, str] = {}
         self._classes = 0
 
+    @abstractmethod
     def attach(self, batch: pa.RecordBatch) -> None:
-        raise NotImplementedError
+        """Take the feed's columns of a batch."""
 
+    @abstractmethod
     def load(self, low: int, high: int) -> Loaded:
-        raise NotImplementedError
+        """Rows low to high of the attached batch, checked."""
 
     def head(self, rows: int) -> NDArray[Any] | None:
         """The first values of the attached batch, for advice only; None where there is none to give."""

@@ -194,15 +194,14 @@ class GroupedSums:
         units = sum(int(limb[code]) << (_STEP * level) for level, limb in self._limbs.items())
         return ExactSum(units, *self._special[:, code].tolist())
 
-    def totals(self) -> list[ExactSum]:
-        """All sums, by code."""
-        units = [0] * self.size
+    def totals(self, start: int = 0, stop: int | None = None) -> list[ExactSum]:
+        """The sums of codes from `start` to below `stop`, all unless said."""
+        units = [0] * len(self.counts[start:stop])
         for level, limb in self._limbs.items():
             shift = _STEP * level
-            units = [unit + (part << shift) for unit, part in zip(units, limb.tolist(), strict=True)]
-        return [
-            ExactSum(unit, *special) for unit, special in zip(units, self._special.T.tolist(), strict=True)
-        ]
+            units = [unit + (part << shift) for unit, part in zip(units, limb[start:stop].tolist(), strict=True)]
+        special = self._special[:, start:stop].T.tolist()
+        return [ExactSum(unit, *counts) for unit, counts in zip(units, special, strict=True)]
 
 
 # 8.4 ns/row (triples 20) while factors lie within 2^±150; beyond, by exponents, 70 (triples 190–215).

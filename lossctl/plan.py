@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +18,9 @@ from lossctl.errors import MissingColumn, UsageError
 from lossctl.groups import GroupTable
 from lossctl.loss.kinds import Form, Largest, Mean, Pooled, Whole
 from lossctl.loss.spec import Bound, Spec
+
+if TYPE_CHECKING:
+    from lossctl.buckets import Bootstrap
 
 REDUCTIONS = ("mean", "sum", "mean-n", "pooled", "none")
 GROUP_KEY = pa.dictionary(pa.int32(), pa.string())
@@ -42,6 +45,7 @@ class Settings:
     max_memory: int = 4 << 30
     where: str | None = None
     grad: bool = False
+    ci: Bootstrap | None = None
 
 
 @dataclass
@@ -81,6 +85,11 @@ def make_plan(specs: Sequence[Spec], settings: Settings, dataset: Any) -> Plan:
         jobs[bound.text] = Job(bound, roles.feeds, reduction_for(bound, settings), settings.elements)
         _record(columns, guessed, roles, bound)
     reading, wanted = _reading(list(jobs.values()), settings, schema, dataset)
+    if settings.ci is not None:
+        from lossctl.buckets import moments_of
+
+        for job in jobs.values():
+            moments_of(job)
     if settings.grad:
         from lossctl.gradients import require_gradients
 
@@ -89,6 +98,8 @@ def make_plan(specs: Sequence[Spec], settings: Settings, dataset: Any) -> Plan:
         columns["weight"] = settings.weight
     if settings.by:
         columns["by"] = list(settings.by)
+    if settings.ci is not None and settings.ci.cluster is not None:
+        columns["cluster"] = settings.ci.cluster
     return Plan(
         specs,
         list(jobs.values()),
@@ -152,7 +163,8 @@ def _reading(
     weight = None
     if settings.weight is not None:
         weight = Feed(schema.expand("weight", settings.weight)[:1], Form("nonneg", domain=NONNEG))
-    for role, names in (("by", settings.by), ("id", settings.ids)):
+    drawn = [settings.ci.cluster] if settings.ci is not None and settings.ci.cluster is not None else []
+    for role, names in (("by", settings.by), ("id", settings.ids), ("cluster", drawn)):
         for name in names:
             if not schema.has(name):
                 raise MissingColumn(role, name, schema.names, path=schema.path)
@@ -166,6 +178,8 @@ def _reading(
         wanted.setdefault(name, GROUP_KEY)
     for name in settings.ids:
         wanted.setdefault(name, pa.string())
+    for name in drawn:
+        wanted.setdefault(name, GROUP_KEY)
     keep: Callable[[pa.RecordBatch], Mask] | None = None
     if settings.where is not None:
         from lossctl.where import Filter  # the expression engine loads only when asked for
@@ -179,7 +193,7 @@ def _reading(
         wanted[mask] = pa.bool_()
         keep = _masked(mask, keep)
     groups = GroupTable(settings.by) if settings.by else None
-    return Reading(feeds, weight, groups, settings.missing, tuple(settings.ids), keep, texts), wanted
+    return Reading(feeds, weight, groups, settings.missing, tuple(settings.ids), keep, texts, cluster=next(iter(drawn), None)), wanted
 
 
 def _masked(name: str, keep: Callable[[pa.RecordBatch], Mask] | None) -> Callable[[pa.RecordBatch], Mask]:

@@ -54,6 +54,30 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Confidence:
+    """An interval of the aggregate that holds it at `level`; `note` says why there is none (low, high NaN)."""
+
+    level: float
+    low: float
+    high: float
+    method: str
+    resamples: int
+    seed: int
+    note: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        made = {
+            "level": self.level,
+            "low": plain(self.low),
+            "high": plain(self.high),
+            "method": self.method,
+            "resamples": self.resamples,
+            "seed": self.seed,
+        }
+        return made | ({"note": self.note} if self.note else {})
+
+
+@dataclass(frozen=True)
 class Score:
     """One number: a loss, aggregated over one group of rows (`group` is empty for all of them).
 
@@ -75,6 +99,7 @@ class Score:
     parts: tuple[Part, ...] = ()
     direction: str = "lower"
     empty: bool = False
+    interval: Confidence | None = None
 
     @property
     def status(self) -> str:
@@ -95,6 +120,8 @@ class Score:
             "weight": plain(self.weight),
             "signature": self.signature,
         }
+        if self.interval is not None:
+            made["ci"] = self.interval.to_dict()
         if self.nonfinite:
             made["nonfinite"] = dict(self.nonfinite)
         if self.parts:

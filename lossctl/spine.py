@@ -51,6 +51,7 @@ class Outcome:
     rows_of: dict[str, int]
     notes: dict[str, int]
     head: dict[Feed, Any]
+    buckets: Any = None
 
 
 class Worker:
@@ -62,6 +63,11 @@ class Worker:
         self.work = Workspace()
         self.sampling = sampling
         self.states = {} if sampling else {job.bound.text: new_state(job, plan) for job in plan.jobs}
+        self.buckets: Any = None
+        if plan.settings.ci is not None and not sampling:
+            from lossctl.buckets import Buckets  # only intervals need it
+
+            self.buckets = Buckets(plan)
 
     def piece(self, piece: Any) -> list[SampleBlock]:
         """Fold a piece into the states, or give its rows' values."""
@@ -96,19 +102,24 @@ class Worker:
     def _fold(self, block: Block) -> None:
         shared: dict[Any, Any] = {}
         groups = len(self.plan.reading.groups) if self.plan.reading.groups is not None else 0
+        drawn = self.buckets.codes(block) if self.buckets is not None else None
         for job in self.plan.jobs:
             terms = job.terms(block, shared)
-            weight, codes = block.weight, block.codes
+            weight, codes, buckets = block.weight, block.codes, drawn
             if job.bound.loss.unit == "group":
                 first = block.extra["offsets"][:-1]
                 weight = None if weight is None else weight[first]
                 codes = None if codes is None else codes[first]
+                buckets = None if buckets is None else buckets[first]
             state = self.states[job.bound.text]
             state.repeat, state.columns = terms.repeat, terms.columns_per_term
             if terms.repeat > 1:
                 weight = None if weight is None else np.repeat(weight, terms.repeat)
                 codes = None if codes is None else np.repeat(codes, terms.repeat)
+                buckets = None if buckets is None else np.repeat(buckets, terms.repeat)
             state.add(terms.columns, terms.used, weight, codes, groups, self.work)
+            if buckets is not None:
+                self.buckets.add(job, terms, buckets, weight, codes, groups, self.work)
 
     def _sample(self, block: Block) -> SampleBlock:
         shared: dict[Any, Any] = {}
@@ -177,7 +188,11 @@ def run(
         first.reader.tally.add(other.reader.tally)
         for name, state in first.states.items():
             state.merge(other.states[name])
+        if first.buckets is not None:
+            first.buckets.merge(other.buckets)
     tally = first.reader.tally
+    if first.buckets is not None:
+        first.buckets.read = tally.read
     if tally.read == 0:
         raise DataError("there are no rows", path=dataset.sources[0].path if dataset.sources else None)
     if tally.used == 0:
@@ -185,7 +200,7 @@ def run(
             f"no row is left of {tally.read} (filtered {tally.filtered}, skipped {tally.skipped})",
             hint="there is nothing to judge",
         )
-    return Outcome(first.states, tally, counter.rows_of, _notes(workers), _head(workers))
+    return Outcome(first.states, tally, counter.rows_of, _notes(workers), _head(workers), first.buckets)
 
 
 def _notes(workers: Sequence[Worker]) -> dict[str, int]:

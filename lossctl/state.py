@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,7 +85,7 @@ class Counts:
         return int(self.values[code]) if code < len(self.values) else 0
 
 
-class State:
+class State(ABC):
     """Common part: rows that counted and rows the loss left out."""
 
     def __init__(self) -> None:
@@ -114,10 +115,11 @@ class State:
         self.rows.add(number, codes, groups)
         self.fold(terms, weight, codes, groups, work)
 
+    @abstractmethod
     def fold(
         self, terms: Columns, weight: Array | None, codes: Codes | None, groups: int, work: Workspace
     ) -> None:
-        raise NotImplementedError
+        """Take in rows that all count."""
 
     def merge(self, other: Any) -> None:
         self.rows.merge(other.rows)
