@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -252,6 +253,14 @@ class Texts(Loader):
         )
 
 
+LOADERS: dict[str, Callable[[Feed, str], Loader]] = {
+    "scalar": Scalars,
+    "vector": Vectors,
+    "sequence": Sequences,
+    "matrix": Sequences,
+}
+
+
 def loader(feed: Feed, missing: str, shared: dict[Feed, Keys], text_columns: frozenset[str]) -> Loader:
     """The loader for a feed. `shared` holds the codes of texts over all workers."""
     form = feed.form
@@ -265,9 +274,7 @@ def loader(feed: Feed, missing: str, shared: dict[Feed, Keys], text_columns: fro
                 hint="give their names in the order of the prediction's columns: --classes a,b,c",
             )
         return Texts(feed, missing, shared.setdefault(_any_text(feed), Keys()))
-    return {"scalar": Scalars, "vector": Vectors, "sequence": Sequences, "matrix": Sequences}[form.shape](
-        feed, missing
-    )
+    return LOADERS[form.shape](feed, missing)
 
 
 def _any_text(feed: Feed) -> Feed:

@@ -143,7 +143,7 @@ def _takes(form: Form, role: Role, roles: Mapping[str, Role], given: Mapping[str
         return _contiguous(role)
     if form.kind == "text" or role.shape == "text":
         return role.shape == "text" and (
-            form.kind == "text" or (form.kind == "label" and given.get("classes"))
+            form.kind == "text" or (form.kind == "label" and bool(given.get("classes")))
         )
     shapes = ("sequence", "vector") if form.shape == "sequence" else (form.shape,)
     if role.shape not in shapes or not role.numbers.finite:

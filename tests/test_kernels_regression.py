@@ -1,0 +1,820 @@
+"""Kernels of numbers, counts and forecasts: exact values, extremes, slopes.
+
+Literals without another origin are the formulas of the docstrings in mpmath 1.4.1, 400 digits, rounded once.
+Where a comment names a library, the literal is what that library returned: torch 2.13.0, catboost 1.2.10,
+scoringrules 0.10.0.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lossctl.errors import UsageError
+from lossctl.loss import Masked
+from lossctl.loss.registry import get
+from lossctl.loss.spec import bind
+
+RESIDUAL: list[tuple[str, dict[str, Any], list[float], list[float]]] = [
+    (
+        "half-mse",
+        {},
+        [0.0, 1e-09, -1e-05, 0.3, -2.5, 40.0, -1000000.0],
+        [0.0, 5e-19, 5.000000000000001e-11, 0.045, 3.125, 800.0, 500000000000.0],
+    ),
+    (
+        "pseudo-huber",
+        {"delta": 1.0},
+        [0.0, 1e-09, -1e-05, 0.3, -2.5, 40.0, -1000000.0, 1e160],
+        [
+            0.0,
+            5e-19,
+            4.999999999875001e-11,
+            0.04403065089105501,
+            1.692582403567252,
+            39.01249804748511,
+            999999.0000005,
+            1e160,
+        ],
+    ),
+    (
+        "pseudo-huber",
+        {"delta": 0.01},
+        [0.0, 1e-09, -1e-05, 0.3, -2.5, 40.0, -1000000.0, 1e160],
+        [
+            0.0,
+            4.999999999999988e-19,
+            4.999998750000626e-11,
+            0.002901666203960727,
+            0.024900199999200005,
+            0.3999000124999998,
+            9999.9999,
+            1.0000000000000001e158,
+        ],
+    ),
+    (
+        "smooth-l1",
+        {"beta": 0.5},
+        [0.0, 1e-09, -1e-05, 0.3, -2.5, 40.0, -1000000.0, 1e160],
+        [0.0, 1e-18, 1.0000000000000002e-10, 0.09, 2.25, 39.75, 999999.75, 1e160],
+    ),
+    (
+        "smooth-l1",
+        {"beta": 0.0},
+        [0.0, 1e-09, -1e-05, 0.3, -2.5, 40.0, -1000000.0, 1e160],
+        [0.0, 1e-09, 1e-05, 0.3, 2.5, 40.0, 1000000.0, 1e160],
+    ),
+    (
+        "expectile",
+        {"tau": 0.25},
+        [0.0, 1e-09, -1e-05, 0.3, -2.5, 40.0, -1000000.0],
+        [
+            0.0,
+            7.500000000000001e-19,
+            2.5000000000000004e-11,
+            0.06749999999999999,
+            1.5625,
+            1200.0,
+            250000000000.0,
+        ],
+    ),
+    (
+        "charbonnier",
+        {"eps": 0.001},
+        [0.0, 1e-09, -1e-05, 0.3, -2.5, 40.0, -1000000.0, 1e160],
+        [
+            0.001,
+            0.0010000000000005,
+            0.0010000499987500625,
+            0.30000166666203704,
+            2.500000199999992,
+            40.0000000125,
+            1000000.0,
+            1e160,
+        ],
+    ),
+    (
+        "fair",
+        {"c": 1.0},
+        [0.0, 1e-09, -1e-05, 0.3, -2.5, 40.0, -1000000.0, 1e160],
+        [
+            0.0,
+            4.999999996666667e-19,
+            4.9999666669166655e-11,
+            0.03763573553250894,
+            1.247237031504632,
+            36.28642793329569,
+            999986.184488442,
+            1e160,
+        ],
+    ),
+    (
+        "fair",
+        {"c": 2.5},
+        [0.0, 1e-09, -1e-05, 0.3, -2.5, 40.0, -1000000.0, 1e160],
+        [
+            0.0,
+            4.9999999986666675e-19,
+            4.9999866667066676e-11,
+            0.041695716831230155,
+            1.9178301215003417,
+            82.29241659964865,
+            2499919.379860462,
+            2.5e160,
+        ],
+    ),
+    (
+        "cauchy",
+        {"c": 1.0},
+        [0.0, 1e-09, -1e-05, 0.3, -2.5, 40.0, -1000000.0, 1e160],
+        [
+            0.0,
+            5e-19,
+            4.999999999750001e-11,
+            0.043088848120526164,
+            0.9905007344332917,
+            3.6891918564983572,
+            13.815510557964775,
+            368.4136148790473,
+        ],
+    ),
+    (
+        "cauchy",
+        {"c": 3.0},
+        [0.0, 1e-09, -1e-05, 0.3, -2.5, 40.0, -1000000.0, 1e160],
+        [
+            0.0,
+            5e-19,
+            4.999999999972223e-11,
+            0.04477648883925637,
+            2.3730971657274056,
+            23.337646063452738,
+            114.45208442370598,
+            3305.835023313413,
+        ],
+    ),
+    (
+        "welsch",
+        {"c": 2.0},
+        [0.0, 1e-09, -1e-05, 0.3, -2.5, 40.0, -1000000.0, 1e160],
+        [0.0, 5e-19, 4.999999999937501e-11, 0.04449752561332727, 1.5807772256978043, 2.0, 2.0, 2.0],
+    ),
+    (
+        "geman-mcclure",
+        {"c": 2.0},
+        [0.0, 1e-09, -1e-05, 0.3, -2.5, 40.0, -1000000.0, 1e160],
+        [
+            0.0,
+            5e-19,
+            4.999999999875001e-11,
+            0.04400977995110024,
+            1.2195121951219512,
+            1.9950124688279303,
+            1.999999999992,
+            2.0,
+        ],
+    ),
+    (
+        "tukey",
+        {"c": 4.685},
+        [0.0, 1e-09, -1e-05, 0.3, -2.5, 40.0, -1000000.0, 1e160],
+        [
+            0.0,
+            5e-19,
+            4.999999999977221e-11,
+            0.04481573543042918,
+            2.3196220762630673,
+            3.6582041666666663,
+            3.6582041666666663,
+            3.6582041666666663,
+        ],
+    ),
+    (
+        "wing",
+        {"width": 5.0, "curvature": 0.5},
+        [0.0, 1e-09, -1e-05, 0.3, -2.5, 40.0, -1000000.0, 1e160],
+        [
+            0.0,
+            9.99999999e-09,
+            9.999900001333314e-05,
+            2.3500181462286776,
+            8.958797346140274,
+            46.989476363991855,
+            1000006.989476364,
+            1e160,
+        ],
+    ),
+    (
+        "epsilon-insensitive",
+        {"epsilon": 0.125},
+        [0.0, 1e-09, -1e-05, 0.3, -2.5, 40.0, -1000000.0, 1e160],
+        [0.0, 0.0, 0.0, 0.175, 2.375, 39.875, 999999.875, 1e160],
+    ),
+    (
+        "epsilon-insensitive",
+        {"epsilon": 0.125, "squared": True},
+        [0.0, 1e-09, -1e-05, 0.3, -2.5, 40.0, -1000000.0],
+        [0.0, 0.0, 0.0, 0.030624999999999996, 5.640625, 1590.015625, 999999750000.0156],
+    ),
+    (
+        "lq",
+        {"q": 1.5},
+        [0.0, 1e-09, -1e-05, 0.3, -2.5, 40.0, -1000000.0, 1e160],
+        [
+            0.0,
+            3.1622776601683796e-14,
+            3.16227766016838e-08,
+            0.1643167672515498,
+            3.952847075210474,
+            252.98221281347034,
+            1000000000.0,
+            1e240,
+        ],
+    ),
+    (
+        "linex",
+        {"a": 1.0},
+        [0.0, 1e-09, -1e-05, 0.3, -2.5, -700.0, 1e160],
+        [
+            0.0,
+            4.999999998333334e-19,
+            5.000016666708334e-11,
+            0.040818220681717865,
+            8.682493960703473,
+            1.0142320547350045e304,
+            1e160,
+        ],
+    ),
+    (
+        "linex",
+        {"a": -0.25},
+        [0.0, 1e-09, -1e-05, 0.3, -2.5, 40.0, -1000000.0],
+        [
+            0.0,
+            3.125000000260417e-20,
+            3.1249973958349613e-12,
+            0.0028841508846315354,
+            0.16026142851899025,
+            22015.465794806718,
+            249999.0,
+        ],
+    ),
+    (
+        "barron",
+        {"alpha": 2.0},
+        [0.0, 1e-09, -1e-05, 0.3, -2.5, 40.0, -1000000.0],
+        [0.0, 5e-19, 5.000000000000001e-11, 0.045, 3.125, 800.0, 500000000000.0],
+    ),
+    (
+        "barron",
+        {"alpha": 1.0},
+        [0.0, 1e-09, -1e-05, 0.3, -2.5, 40.0, -1000000.0],
+        [
+            0.0,
+            5e-19,
+            4.999999999875001e-11,
+            0.04403065089105501,
+            1.692582403567252,
+            39.01249804748511,
+            999999.0000005,
+        ],
+    ),
+    (
+        "barron",
+        {"alpha": 0.5},
+        [0.0, 1e-09, -1e-05, 0.3, -2.5, 40.0, -1000000.0],
+        [
+            0.0,
+            5e-19,
+            4.999999999875001e-11,
+            0.04402153850597783,
+            1.5229716498645869,
+            14.148659441894104,
+            2707.8060108305513,
+        ],
+    ),
+    (
+        "barron",
+        {"alpha": 1e-09},
+        [0.0, 1e-09, -1e-05, 0.3, -2.5, 40.0, -1000000.0],
+        [
+            0.0,
+            5e-19,
+            4.999999999875001e-11,
+            0.04401688541678135,
+            1.4170660199589182,
+            6.685860955399988,
+            26.93787410381393,
+        ],
+    ),
+    (
+        "barron",
+        {"alpha": 0.0},
+        [0.0, 1e-09, -1e-05, 0.3, -2.5, 40.0, -1000000.0],
+        [
+            0.0,
+            5e-19,
+            4.999999999875001e-11,
+            0.04401688541677432,
+            1.4170660197866443,
+            6.68586094706836,
+            26.937873935370604,
+        ],
+    ),
+    (
+        "barron",
+        {"alpha": -2.0},
+        [0.0, 1e-09, -1e-05, 0.3, -2.5, 40.0, -1000000.0],
+        [
+            0.0,
+            5e-19,
+            4.999999999875001e-11,
+            0.04400977995110024,
+            1.2195121951219512,
+            1.9950124688279303,
+            1.999999999992,
+        ],
+    ),
+    (
+        "barron",
+        {"alpha": "-inf"},
+        [0.0, 1e-09, -1e-05, 0.3, -2.5, 40.0, -1000000.0],
+        [0.0, 5e-19, 4.999999999875001e-11, 0.04400251816690009, 0.9560630663765926, 1.0, 1.0],
+    ),
+]
+PAIRS: list[tuple[str, dict[str, Any], dict[str, list[float]], list[float]]] = [
+    (
+        "msle",
+        {},
+        {
+            "target": [0.0, -0.5, 100000000.0, 3.0, 250.0],
+            "pred": [1e-10, -0.5000001, 100000001.0, 0.0, 0.001],
+        },
+        [
+            9.999999999000001e-21,
+            4.000000795789299e-14,
+            9.999999700000007e-17,
+            1.9218120556728058,
+            30.519585797454784,
+        ],
+    ),
+    ("mape", {}, {"target": [2.0, -4.0, 0.0], "pred": [3.0, -3.0, 0.0]}, [0.5, 0.25, 0.0]),
+    (
+        "mape",
+        {"zero": "eps", "eps": 0.5, "scale": 100.0},
+        {"target": [2.0, 0.25, 0.0], "pred": [3.0, 0.5, 1.0]},
+        [50.0, 50.0, 200.0],
+    ),
+    (
+        "smape",
+        {},
+        {"target": [1.0, 3.0, -2.0, 0.0, 0.0], "pred": [3.0, 1.0, 2.0, 5.0, 0.0]},
+        [1.0, 1.0, 2.0, 2.0, 0.0],
+    ),
+    (
+        "poisson-nll",
+        {},
+        {"target": [0.0, 3.0, 0.5], "pred": [0.25, 2.0, 7.0]},
+        [0.25, -0.07944154167983593, 6.027044925472343],
+    ),
+    (
+        "poisson-nll",
+        {"full": True},
+        {"target": [0.0, 3.0, 25.0, 0.5], "pred": [0.25, 2.0, 26.0, 7.0]},
+        [0.25, 1.712317927548219, 2.5511917724434667, 5.906262687837098],
+    ),
+    (
+        "poisson-nll",
+        {"log_input": True},
+        {"target": [0.0, 3.0, 0.5], "pred": [-1.0, 0.5, 2.0]},
+        [0.36787944117144233, 0.14872127070012814, 6.38905609893065],
+    ),
+    ("poisson-nll", {"eps": 0.5}, {"target": [0.0, 3.0], "pred": [0.0, 2.0]}, [0.0, -0.7488721956224652]),
+    (
+        "gaussian-nll",
+        {"full": True},
+        {
+            "target": [1.0, 0.0, 100000000.0],
+            "pred": [0.0, 1e-09, 100000001.0],
+            "variance": [0.25, 1e-18, 1e-06],
+        },
+        [2.2257913526447273, -19.30432730374174, 499994.01118325425],
+    ),
+    ("gaussian-nll", {"eps": 0.5}, {"target": [1.0], "pred": [0.0], "variance": [0.0]}, [0.6534264097200273]),
+    (
+        "laplace-nll",
+        {},
+        {"target": [1.0, 0.0, 3.0], "pred": [0.0, 1e-09, -4.0], "scale": [0.25, 1e-18, 1000000000000.0]},
+        [3.3068528194400546, 999999959.2466155, 28.324168296495493],
+    ),
+    (
+        "negative-binomial-nll",
+        {},
+        {
+            "target": [0.0, 3.0, 10.0, 7.0],
+            "pred": [1.0, 3.5, 9.0, 12.0],
+            "dispersion": [1.0, 2.0, 100000000.0, 0.01],
+        },
+        [0.6931471805599453, 1.992862833466241, 2.1321668447133195, 6.603394512754244],
+    ),
+    (
+        "poisson-deviance",
+        {},
+        {
+            "target": [0.0, 1.0, 3.0, 1e-12, 0.5, 100000000.0, 10000000000.0],
+            "pred": [1e-10, 1.0000001, 2.5, 1e-09, 500.0, 100000001.0, 1.0],
+        },
+        [
+            2e-10,
+            9.999999345010726e-15,
+            0.09392934076372776,
+            1.9841844894420357e-09,
+            992.0922447210179,
+            9.999999933333334e-09,
+            440517018600.80914,
+        ],
+    ),
+    (
+        "gamma-deviance",
+        {},
+        {
+            "target": [1.0, 3.0, 1e-12, 0.5, 100000000.0, 10000000000.0],
+            "pred": [1.0000001, 2.5, 1e-09, 500.0, 100000001.0, 1.0],
+        },
+        [
+            9.999998678344158e-15,
+            0.03535688641209075,
+            11.817510557964274,
+            11.817510557964274,
+            9.999999866666668e-17,
+            19999999951.9483,
+        ],
+    ),
+    (
+        "tweedie-deviance",
+        {"power": -1.0},
+        {
+            "target": [0.0, 1.0, 3.0, 1e-12, 0.5, 100000000.0, 10000000000.0],
+            "pred": [1e-10, 1.0000001, 2.5, 1e-09, 500.0, 100000001.0, 1.0],
+        },
+        [
+            6.6666666666666675e-31,
+            1.0000000678344012e-14,
+            0.6666666666666666,
+            6.656666670000001e-28,
+            83208333.375,
+            100000000.66666667,
+            3.333333333333333e29,
+        ],
+    ),
+    (
+        "tweedie-deviance",
+        {"power": 0.0},
+        {
+            "target": [0.0, 1.0, 3.0, 1e-12, 0.5, 100000000.0, 10000000000.0],
+            "pred": [1e-10, 1.0000001, 2.5, 1e-09, 500.0, 100000001.0, 1.0],
+        },
+        [1.0000000000000001e-20, 1.0000000011677344e-14, 0.25, 9.98001e-19, 249500.25, 1.0, 9.999999998e19],
+    ),
+    (
+        "tweedie-deviance",
+        {"power": 1.0},
+        {
+            "target": [0.0, 1.0, 3.0, 1e-12, 0.5, 100000000.0, 10000000000.0],
+            "pred": [1e-10, 1.0000001, 2.5, 1e-09, 500.0, 100000001.0, 1.0],
+        },
+        [
+            2e-10,
+            9.999999345010726e-15,
+            0.09392934076372776,
+            1.9841844894420357e-09,
+            992.0922447210179,
+            9.999999933333334e-09,
+            440517018600.80914,
+        ],
+    ),
+    (
+        "tweedie-deviance",
+        {"power": 1.5},
+        {
+            "target": [0.0, 1.0, 3.0, 1e-12, 0.5, 100000000.0, 10000000000.0],
+            "pred": [1e-10, 1.0000001, 2.5, 1e-09, 500.0, 100000001.0, 1.0],
+        },
+        [
+            4e-05,
+            9.999999011677436e-15,
+            0.057615244189850714,
+            0.00011861759751314192,
+            83.8753075695992,
+            9.9999999e-13,
+            39999200004.0,
+        ],
+    ),
+    (
+        "tweedie-deviance",
+        {"power": 2.0},
+        {
+            "target": [1.0, 3.0, 1e-12, 0.5, 100000000.0, 10000000000.0],
+            "pred": [1.0000001, 2.5, 1e-09, 500.0, 100000001.0, 1.0],
+        },
+        [
+            9.999998678344158e-15,
+            0.03535688641209075,
+            11.817510557964274,
+            11.817510557964274,
+            9.999999866666668e-17,
+            19999999951.9483,
+        ],
+    ),
+    (
+        "tweedie-deviance",
+        {"power": 3.0},
+        {
+            "target": [1.0, 3.0, 1e-12, 0.5, 100000000.0, 10000000000.0],
+            "pred": [1.0000001, 2.5, 1e-09, 500.0, 100000001.0, 1.0],
+        },
+        [
+            9.99999801167764e-15,
+            0.013333333333333334,
+            998001000000.0,
+            1.996002,
+            9.999999800000004e-25,
+            9999999998.0,
+        ],
+    ),
+    (
+        "crps-normal",
+        {},
+        {
+            "target": [0.0, 1.0, -40.0, 1000000.0],
+            "pred": [0.0, 1.5, 3.0, -1000000.0],
+            "scale": [1.0, 0.25, 2.0, 5.0],
+        },
+        [0.23369497725510907, 0.36319795542147576, 41.87162083290449, 1999997.1790520824],
+    ),
+    (
+        "interval-score",
+        {"alpha": 0.25},
+        {"target": [2.0, 0.5, -1.0], "lower": [0.0, 0.0, 0.0], "upper": [1.0, 1.0, 1.0]},
+        [9.0, 1.0, 9.0],
+    ),
+]
+
+
+def rows(name: str, params: dict[str, Any] | None = None, **inputs: Any) -> Any:
+    """What the kernel returns for each row, warnings off as in the spine."""
+    loss = get(name)
+    given = loss.resolve(params or {})
+    known = {key: np.asarray(value, dtype=np.float64) for key, value in inputs.items()}
+    if "residual" in loss.arguments and "target" in known:
+        known["residual"] = known["pred"] - known["target"]
+    with np.errstate(all="ignore"):
+        return loss.kernel(*(known[argument] for argument in loss.arguments), **given)
+
+
+def close(found: Any, expected: Any, rtol: float = 1e-14) -> None:
+    np.testing.assert_allclose(found, expected, rtol=rtol, atol=0.0)
+
+
+@pytest.mark.parametrize(("name", "params", "residual", "expected"), RESIDUAL)
+def test_loss_of_a_residual(
+    name: str, params: dict[str, Any], residual: list[float], expected: list[float]
+) -> None:
+    close(rows(name, params, residual=residual), expected)
+    if name not in ("expectile", "linex"):
+        close(rows(name, params, residual=[-r for r in residual]), expected)
+
+
+@pytest.mark.parametrize(("name", "params", "inputs", "expected"), PAIRS)
+def test_loss_of_a_row(
+    name: str, params: dict[str, Any], inputs: dict[str, list[float]], expected: list[float]
+) -> None:
+    close(rows(name, params, **inputs), expected)
+    whole = {key: np.array(value) for key, value in inputs.items()}
+    if get(name).pointwise:  # vector rows: the same numbers in two dimensions
+        close(rows(name, params, **{key: value[:, None] for key, value in whole.items()})[:, 0], expected)
+
+
+def test_quantiles_and_ensembles() -> None:
+    # by hand: τ = 0.25 costs 0.25·2 below and 0.75·2 above, τ = 0.75 the reverse
+    made = rows("multi-quantile", {"quantiles": [0.25, 0.75]}, target=[0, 0], pred=[[-2, 2], [2, -2]])
+    close(made, [0.5, 1.5])
+    # scoringrules.crps_ensemble(estimator="nrg" and "fair"); the third row by hand: equal members are mae
+    inputs = {"target": [0.0, 5.0, 2.0], "pred": [[-1.0, 0.0, 2.0], [1.0, 1.0, 3.0], [4.0, 4.0, 4.0]]}
+    close(rows("crps-ensemble", None, **inputs), [1 / 3, 26 / 9, 2.0])
+    np.testing.assert_allclose(
+        rows("crps-ensemble", {"estimator": "fair"}, **inputs), [0.0, 8 / 3, 2.0], rtol=1e-14, atol=1e-15
+    )
+    with pytest.raises(UsageError, match="fair"):
+        rows("crps-ensemble", {"estimator": "fair"}, target=[0.0], pred=[[1.0]])
+
+
+def test_an_ensemble_costs_the_same_in_any_order_and_scales() -> None:
+    rng = np.random.default_rng(3)
+    target, pred = rng.normal(size=50), rng.normal(size=(50, 7))
+    for estimator in ("nrg", "fair"):
+        value = rows("crps-ensemble", {"estimator": estimator}, target=target, pred=pred)
+        mixed = rows("crps-ensemble", {"estimator": estimator}, target=target, pred=pred[:, ::-1])
+        np.testing.assert_array_equal(value, mixed)
+        eight = rows("crps-ensemble", {"estimator": estimator}, target=8 * target, pred=8 * pred)
+        np.testing.assert_array_equal(8 * value, eight)
+
+
+def test_percentage_errors_of_a_zero_target() -> None:
+    both = {"target": [0.0, 0.0, 2.0], "pred": [1.0, 0.0, 3.0]}
+    assert rows("mape", None, **both).tolist() == [math.inf, 0.0, 0.5]
+    skipped = rows("mape", {"zero": "skip"}, **both)
+    assert isinstance(skipped, Masked)
+    assert skipped.used.tolist() == [False, False, True]
+    assert rows("mape", {"zero": "eps", "eps": 0.25}, **both).tolist() == [4.0, 0.0, 0.5]
+
+
+def test_bounded_losses_stay_bounded() -> None:
+    far = {"residual": [1e10, -1e100, 1e308]}
+    close(rows("welsch", {"c": 3.0}, **far), [4.5] * 3)
+    close(rows("geman-mcclure", None, **far), [2.0] * 3)
+    close(rows("tukey", {"c": 3.0}, **far), [1.5] * 3)
+    close(rows("barron", {"alpha": -2.0}, **far), [2.0] * 3)
+    close(rows("cauchy", None, residual=[1e308]), [308 * math.log(10)])
+
+
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        ("pseudo-huber", {}),
+        ("charbonnier", {}),
+        ("fair", {}),
+        ("smooth-l1", {}),
+        ("wing", {}),
+        ("epsilon-insensitive", {}),
+        ("barron", {"alpha": 1.0}),
+    ],
+)
+def test_a_linear_tail_is_never_squared(name: str, params: dict[str, Any]) -> None:
+    close(rows(name, params, residual=[1e300, -1e300]), [1e300] * 2, rtol=1e-12)
+
+
+def test_a_rate_of_zero_and_tiny_targets() -> None:
+    assert rows("poisson-nll", None, target=[0.0], pred=[0.0]).tolist() == [0.0]
+    assert rows("poisson-nll", None, target=[3.0], pred=[0.0]).tolist() == [math.inf]
+    assert rows("poisson-deviance", None, target=[0.0], pred=[1e-300]).tolist() == [2e-300]
+    # at 1e8 against 1e8 + 1 the textbook formula gives 0; the series gives 1/y − 1/(3·y²)·2 …
+    close(rows("poisson-deviance", None, target=[1e8], pred=[1e8 + 1]), [9.999999933333334e-09])
+
+
+def test_tweedie_meets_its_members() -> None:
+    rng = np.random.default_rng(5)
+    data = {"target": rng.uniform(0.1, 9, 100), "pred": rng.uniform(0.1, 9, 100)}
+    close(rows("tweedie-deviance", {"power": 1.0}, **data), rows("poisson-deviance", None, **data))
+    close(rows("tweedie-deviance", {"power": 2.0}, **data), rows("gamma-deviance", None, **data))
+    close(rows("tweedie-deviance", {"power": 0.0}, **data), (data["pred"] - data["target"]) ** 2)
+    # p = 1.5 is 4(√y − √μ)²/√μ and p = 3 is (y − μ)²/(yμ²)
+    root = 4 * (np.sqrt(data["target"]) - np.sqrt(data["pred"])) ** 2 / np.sqrt(data["pred"])
+    close(rows("tweedie-deviance", None, **data), root, rtol=1e-11)
+    inverse = (data["target"] - data["pred"]) ** 2 / (data["target"] * data["pred"] ** 2)
+    close(rows("tweedie-deviance", {"power": 3.0}, **data), inverse, rtol=1e-11)
+    with pytest.raises(UsageError, match="power"):
+        rows("tweedie-deviance", {"power": 0.5}, **data)
+
+
+@pytest.mark.parametrize(
+    ("spec", "library", "inputs", "expected"),
+    [
+        # torch.nn.GaussianNLLLoss of y = 1, μ = 0, variance 0: raised to 1e-6
+        ("gaussian-nll", "torch", {"target": [1.0], "pred": [0.0], "variance": [0.0]}, 499993.0922447210),
+        # torch.nn.PoissonNLLLoss(log_input=False) of y = 3, μ = 0: −3·log 1e-8
+        ("poisson-nll", "torch", {"target": [3.0], "pred": [0.0]}, 55.26204223185709),
+        # catboost MAPE of y = 2, 0.5, 100 and 3, 1, 110 divides by max(1, |y|)
+        ("mape", "catboost", {"target": [2.0, 0.5, 100.0], "pred": [3.0, 1.0, 110.0]}, 1.1),
+        ("smape", "catboost", {"target": [1.0], "pred": [3.0]}, 100.0),
+    ],
+)
+def test_another_library_by_its_settings(
+    spec: str, library: str, inputs: dict[str, list[float]], expected: float
+) -> None:
+    close(rows(spec, bind(get(spec), {}, library), **inputs).sum(), expected)
+
+
+def four_point(name: str, params: dict[str, Any], wrt: str, inputs: dict[str, Any]) -> Any:
+    """d row/d wrt by central differences of fourth order, one step length for each row."""
+    at = np.asarray(inputs[wrt], dtype=np.float64)
+    step = 1e-3 * np.maximum(np.abs(at), 0.1)
+
+    def value(count: int) -> Any:
+        return rows(name, params, **{**inputs, wrt: at + count * step})
+
+    return (8.0 * (value(1) - value(-1)) - (value(2) - value(-2))) / (12.0 * step)
+
+
+SLOPES: list[tuple[str, dict[str, Any]]] = [
+    *[("smooth-l1", {"beta": beta}) for beta in (0.0, 0.25)],
+    *[("barron", {"alpha": alpha, "c": 0.7}) for alpha in (2.0, 1.0, 0.0, -2.0, "-inf")],
+    *[(name, {"c": 0.8}) for name in ("fair", "cauchy", "welsch", "geman-mcclure", "tukey")],
+    ("pseudo-huber", {"delta": 0.3}),
+    ("charbonnier", {"eps": 0.2}),
+    ("expectile", {"tau": 0.8}),
+    ("wing", {"width": 0.9}),
+    ("epsilon-insensitive", {"epsilon": 0.3, "squared": True}),
+    ("epsilon-insensitive", {"epsilon": 0.3}),
+    *[("linex", {"a": a}) for a in (1.5, -0.5)],
+    *[("lq", {"q": q}) for q in (1.0, 1.5, 3.0)],
+    ("half-mse", {}),
+    ("bias", {}),
+    ("msle", {}),
+    ("mape", {"scale": 100.0}),
+    ("mape", {"zero": "eps", "eps": 2.0}),
+    ("smape", {"scale": 1.0}),
+    ("poisson-nll", {"full": True}),
+    ("poisson-nll", {"eps": 0.5}),
+    ("poisson-nll", {"log_input": True}),
+    ("poisson-deviance", {}),
+    ("gamma-deviance", {}),
+    *[("tweedie-deviance", {"power": power}) for power in (-1.0, 0.0, 1.0, 1.5, 2.0, 3.0)],
+    ("gaussian-nll", {}),
+    ("laplace-nll", {}),
+    ("negative-binomial-nll", {}),
+    ("interval-score", {"alpha": 0.3}),
+    ("crps-normal", {}),
+]
+
+
+@pytest.mark.parametrize(("name", "params"), SLOPES)
+def test_gradient_is_the_slope(name: str, params: dict[str, Any]) -> None:
+    loss = get(name)
+    rng = np.random.default_rng(11)
+    inputs = {role: rng.uniform(0.5, 4.0, 40) for role in loss.inputs}
+    for names, function in loss.gradients.items():
+        known = {**inputs, "residual": inputs["pred"] - inputs["target"]} if "pred" in inputs else inputs
+        with np.errstate(all="ignore"):
+            found = function(*(known[a] for a in loss.arguments), **loss.resolve(params))
+        found = found if isinstance(found, tuple) else (found,)
+        for role, slope in zip(names.split(","), found, strict=True):
+            np.testing.assert_allclose(slope, four_point(name, params, role, inputs), rtol=2e-7, atol=2e-8)
+
+
+@pytest.mark.parametrize("estimator", ["nrg", "fair"])
+def test_gradient_of_an_ensemble(estimator: str) -> None:
+    rng = np.random.default_rng(13)
+    target, pred = rng.normal(size=20), rng.normal(size=(20, 5))
+    slope = get("crps-ensemble").gradients["pred"](target, pred, estimator=estimator)
+    for member in range(5):
+        step = np.zeros_like(pred)
+        step[:, member] = 1e-7
+        up, down = (
+            rows("crps-ensemble", {"estimator": estimator}, target=target, pred=pred + sign * step)
+            for sign in (1, -1)
+        )
+        np.testing.assert_allclose(slope[:, member], (up - down) / 2e-7, atol=1e-7)
+
+
+def slopes(name: str, params: dict[str, Any], **inputs: Any) -> Any:
+    loss = get(name)
+    known = {key: np.asarray(value, dtype=np.float64) for key, value in inputs.items()}
+    (function,) = loss.gradients.values()
+    with np.errstate(all="ignore"):
+        return function(*(known[argument] for argument in loss.arguments), **loss.resolve(params))
+
+
+def test_slopes_where_a_loss_has_a_corner_or_a_bound() -> None:
+    assert slopes("smooth-l1", {"beta": 0.0}, residual=[-2.0, 0.0, 2.0]).tolist() == [-1.0, 0.0, 1.0]
+    assert slopes("lq", {"q": 1.0}, residual=[-2.0, 0.0, 2.0]).tolist() == [-1.0, 0.0, 1.0]
+    assert slopes("wing", {}, residual=[0.0]).tolist() == [0.0]
+    assert slopes("epsilon-insensitive", {}, residual=[0.05, -0.05]).tolist() == [0.0, 0.0]
+    close(slopes("lq", {"q": 3.0}, residual=[-2.0, 2.0]), [-12.0, 12.0])
+    # opposite signs cost 2 whatever the distance; at one sign 2·2|y|/(|y| + |p|)²
+    made = slopes("smape", {}, target=[1.0, 1.0, 3.0, 0.0], pred=[-3.0, 3.0, 1.0, 0.0])
+    np.testing.assert_allclose(made, [0.0, 0.25, -0.75, 0.0], atol=1e-15)
+    below = {"target": [3.0], "pred": [1.0], "variance": [0.25]}
+    by_mean, by_variance = slopes("gaussian-nll", {"eps": 0.5}, **below)
+    assert (by_mean.tolist(), by_variance.tolist()) == ([-4.0], [0.0])
+
+
+def test_slopes_of_several_quantiles() -> None:
+    levels = {"quantiles": [0.25, 0.75]}
+    pred = [[-2.0, 2.0], [2.0, 2.0], [-2.0, -2.0], [0.0, 0.0]]
+    made = slopes("multi-quantile", levels, target=[0.0] * 4, pred=pred)
+    assert made.tolist() == [[-0.125, 0.125], [0.375, 0.125], [-0.125, -0.375], [0.0, 0.0]]
+    close(rows("multi-quantile", levels, target=[0.0] * 4, pred=pred), [0.5, 1.0, 1.0, 0.0])
+
+
+def test_roots_are_taken_of_the_mean() -> None:
+    squares, count = rows("rmsle", None, target=[0.0, 3.0], pred=[1.0, 3.0])
+    close(squares, [math.log(2.0) ** 2, 0.0])
+    assert count == 1
+    assert get("rmsle").reduction.value(18.0, 2.0) == 3.0
+
+
+def test_far_residuals_of_the_general_loss() -> None:
+    # log(½·10^320) and ½·10^−200 by hand
+    close(rows("barron", {"alpha": 0.0}, residual=[1e160]), [320 * math.log(10.0) - math.log(2.0)])
+    close(rows("barron", {"alpha": 0.0}, residual=[1e-100]), [5e-201])
+
+
+def test_a_large_dispersion_is_nearly_poisson() -> None:
+    # mpmath, 60 digits; the second differs from poisson-nll with full by 2e-11
+    given = {"target": [30.0, 3.0], "pred": [20.0, 2.0], "dispersion": [150.0, 1e11]}
+    close(rows("negative-binomial-nll", None, **given), [4.589007021662515, 1.712317927558219], rtol=1e-13)
+    assert slopes("mape", {"zero": "eps", "eps": 2.0}, target=[0.0], pred=[3.0]).tolist() == [0.5]
