@@ -19,6 +19,7 @@ COMMANDS = {
     "gate": ("lossctl.cli.gate", "Checks with limits and baselines: pass or fail."),
     "diff": ("lossctl.cli.diff", "Two saved results: old, new, change."),
     "worst": ("lossctl.cli.worst", "The rows with the worst loss."),
+    "curve": ("lossctl.cli.curve", "A loss over training steps: a plot and what it shows."),
     "schema": ("lossctl.cli.schema", "The JSON Schema of what is printed or read."),
 }
 
