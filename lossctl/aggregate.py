@@ -143,7 +143,9 @@ def to_result(plan: Plan, outcome: Outcome, dataset: Any) -> Result:
     if plan.settings.ci is not None:
         from lossctl.intervals import with_intervals  # only when asked for
 
-        scores = with_intervals(plan, outcome, scores, [code for code, _ in _groups(plan) for _ in plan.specs])
+        scores = with_intervals(
+            plan, outcome, scores, [code for code, _ in _groups(plan) for _ in plan.specs]
+        )
     if scores and plan.reading.weight and all(s.empty and s.rows for s in scores if not s.group):
         raise DataError("the weights add up to zero", column=plan.reading.weight.columns[0])
     warnings = [*getattr(dataset, "warnings", ()), *warnings_of(plan, outcome, scores)]

@@ -25,7 +25,17 @@ from lossctl.exact import ExactSum, Workspace
 from lossctl.exact_groups import GroupedSums
 from lossctl.loss.kinds import Largest, Pooled, Whole
 
-__all__ = ["CLUSTER", "ENOUGH", "HASHED", "ROWS", "Bootstrap", "BucketState", "Buckets", "hash_rows", "hash_texts"]
+__all__ = [
+    "CLUSTER",
+    "ENOUGH",
+    "HASHED",
+    "ROWS",
+    "Bootstrap",
+    "BucketState",
+    "Buckets",
+    "hash_rows",
+    "hash_texts",
+]
 
 Floats: TypeAlias = NDArray[np.float64]
 Codes: TypeAlias = NDArray[np.int64]
@@ -64,7 +74,9 @@ def hash_rows(rows: Codes) -> Hashes:
 
 def hash_texts(words: Sequence[str]) -> Hashes:
     """The first eight bytes, little end first, of BLAKE2b-64 of the UTF-8 text."""
-    digests = (hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest() for word in words)
+    digests = (
+        hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest() for word in words
+    )
     return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
 
 
@@ -198,9 +210,7 @@ class Buckets:
         if self.asked.cluster is None and self.read >= ROWS:
             fold = bucket_of(hash_rows(np.arange(ROWS, dtype=np.int64)))
         rows: Codes = np.zeros(ALL, np.int64)
-        exact: dict[str, list[ExactSum]] = {
-            name: [ExactSum() for _ in range(ALL)] for name in state.sums
-        }
+        exact: dict[str, list[ExactSum]] = {name: [ExactSum() for _ in range(ALL)] for name in state.sums}
         for span in spans:
             low, high = span * ALL, (span + 1) * ALL
             if high > len(state.rows):

@@ -80,7 +80,7 @@ class Schema:
     def expand(self, role: str, text: str | Sequence[str]) -> tuple[str, ...]:
         """Columns meant by a name, comma list or glob (in file order); MissingColumn otherwise."""
         if isinstance(text, str) and self.has(text):
-            return (text,)
+            return (self._side(role, text),)
         parts = [part.strip() for part in text.split(",")] if isinstance(text, str) else list(text)
         found: list[str] = []
         for part in parts:
@@ -91,7 +91,12 @@ class Schema:
         twice = [name for name in found if found.count(name) > 1]
         if twice:
             raise DataError(f"column '{twice[0]}' stands twice in --{role}", path=self.path)
-        return tuple(found)
+        return tuple(self._side(role, name) for name in found)
+
+    def _side(self, role: str, name: str) -> str:
+        """Of a column that two joined files both have, targets mean the target file's, predictions the other's."""
+        side = f"{role}.{name}"
+        return side if role in COMMON and side in self.types else name
 
     def guess(self, role: str) -> tuple[str, ...]:
         """The one column whose name says that it is this role."""
@@ -105,7 +110,7 @@ class Schema:
             raise AmbiguousColumn(role, candidates, path=self.path)
         if not candidates:
             raise MissingColumn(role.replace("_", "-"), None, self.names, path=self.path)
-        return (candidates[0],)
+        return (self._side(role, candidates[0]),)
 
     def is_vector(self, columns: tuple[str, ...]) -> bool:
         return len(columns) > 1 or is_list(self.type_of(columns[0]))

@@ -199,7 +199,9 @@ class GroupedSums:
         units = [0] * len(self.counts[start:stop])
         for level, limb in self._limbs.items():
             shift = _STEP * level
-            units = [unit + (part << shift) for unit, part in zip(units, limb[start:stop].tolist(), strict=True)]
+            units = [
+                unit + (part << shift) for unit, part in zip(units, limb[start:stop].tolist(), strict=True)
+            ]
         special = self._special[:, start:stop].T.tolist()
         return [ExactSum(unit, *counts) for unit, counts in zip(units, special, strict=True)]
 

@@ -77,7 +77,9 @@ def with_intervals(
 
 
 def _percentiles(
-    wanted: Sequence[tuple[int, Any, int | None]], leaves: dict[tuple[str, int | None], Leaf], asked: Bootstrap
+    wanted: Sequence[tuple[int, Any, int | None]],
+    leaves: dict[tuple[str, int | None], Leaf],
+    asked: Bootstrap,
 ) -> dict[int, tuple[float, float] | None]:
     if not wanted:
         return {}

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lossctl.cli.interval import interval_parameters
 from lossctl.cli.plain import read_plainly
 from lossctl.loss.declare import Loss
 from lossctl.loss.params import REQUIRED, BoundParam, value_text
@@ -271,7 +272,7 @@ def compute_command(text: str, run: Callable[..., None]) -> Any:
         help_ = f"Several losses in one pass over the data.\n\n\b\n{listed}"
     parameters = [files_parameter(), *input_parameters(inputs)]
     parameters += loss_parameters(single) if single is not None else []
-    parameters += shared_parameters()
+    parameters += [*shared_parameters(), *interval_parameters()]
 
     def command(**values: Any) -> None:
         run(text, **values)

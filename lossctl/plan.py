@@ -193,7 +193,16 @@ def _reading(
         wanted[mask] = pa.bool_()
         keep = _masked(mask, keep)
     groups = GroupTable(settings.by) if settings.by else None
-    return Reading(feeds, weight, groups, settings.missing, tuple(settings.ids), keep, texts, cluster=next(iter(drawn), None)), wanted
+    return Reading(
+        feeds,
+        weight,
+        groups,
+        settings.missing,
+        tuple(settings.ids),
+        keep,
+        texts,
+        cluster=next(iter(drawn), None),
+    ), wanted
 
 
 def _masked(name: str, keep: Callable[[pa.RecordBatch], Mask] | None) -> Callable[[pa.RecordBatch], Mask]:

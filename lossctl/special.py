@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+HALF_LOG_TAU = 0.5 * math.log(2.0 * math.pi)
 
 
 def lgamma(x: Array) -> Array:
@@ -20,11 +21,40 @@ def erf(x: Array) -> Array:
     return np.fromiter(map(math.erf, x.ravel().tolist()), np.float64, x.size).reshape(x.shape)
 
 
+_STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156, -3617 / 122400)
+_FROM = 8.0  # from here on Stirling's terms reach the last bit
+
+
 def stirling_rest(x: Array) -> Array:
-    """log Γ(x) − [(x − ½)·log x − x + ½·log 2π], to double precision for x ≥ 100."""
+    """log Γ(x) − [(x − ½)·log x − x + ½·log 2π], to double precision for x ≥ 8."""
     inverse = 1.0 / x
     square = inverse * inverse
-    return inverse * (1.0 / 12.0 - square * (1.0 / 360.0 - square / 1260.0))
+    total = np.zeros_like(x)
+    for coefficient in reversed(_STIRLING):
+        total = total * square + coefficient
+    return inverse * total
+
+
+def log_factorial_rest(x: Array) -> Array:
+    """log Γ(x + 1) − x·log x + x for x ≥ 0: minus the log-probability that Poisson(x) gives to x.
+
+    Never negative, and of the size of ½·log x where its parts are of the size of x·log x.
+    """
+    high = np.maximum(x, _FROM)
+    made = HALF_LOG_TAU + 0.5 * np.log(high) + stirling_rest(high)
+    low = x < _FROM
+    z = x[low]
+    # z + 1 loses the digits of a tiny z: three terms of the Taylor series at 1 do not
+    tiny = z * (-0.5772156649015329 + z * (0.8224670334241132 - z * 0.40068563438653143))
+    made[low] = np.where(z < 1e-5, tiny, lgamma(z + 1.0)) + (z - np.where(z == 0.0, 0.0, z * np.log(z)))
+    return made
+
+
+def log_ratio(a: Array, b: Array) -> Array:
+    """log(a/b) for positive a and b, also where the quotient leaves the range of doubles."""
+    quotient = a / b
+    plain = (quotient > 1e-290) & (quotient < 1e290)
+    return np.where(plain, np.log(quotient), np.log(a) - np.log(b))
 
 
 def digamma(x: Array) -> Array:

@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from lossctl.cli.allocator import keep_freed_memory
+from lossctl.cli.interval import asked_interval
 from lossctl.cli.plain import read_plainly
 from lossctl.errors import BadValue, UsageError, visible
 from lossctl.loss.registry import all_losses
@@ -111,6 +112,7 @@ def run(text: str, files: Sequence[str], **values: Any) -> None:
         max_memory=memory(values["max_memory"]),
         where=values["where"],
         grad=values["grad"],
+        ci=asked_interval(values),
     )
     targets = [parse_target(each) for each in values["output"] or ()]
     with _opened(files, values, settings.max_memory) as dataset:

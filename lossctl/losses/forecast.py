@@ -96,19 +96,16 @@ def _(target: Array, lower: Array, upper: Array, *, alpha: float) -> tuple[Array
     return np.where(target < lower, penalty - 1.0, -1.0), np.where(target > upper, 1.0 - penalty, 1.0)
 
 
-def _ensemble(target: Array, pred: Array, estimator: str) -> tuple[Array, Array, float]:
-    """Members minus the target, sorted; the weights of the spread term; its divisor."""
-    members = pred.shape[1]
+def _pairs(pred: Array, estimator: str) -> int:
+    """By how many members a mean over pairs divides beside their number."""
+    members: int = pred.shape[1]
     if estimator == "fair" and members < 2:
         raise BadValue("estimator", estimator, "nrg for a single member: fair needs two")
-    ranks = 2.0 * np.arange(1, members + 1) - members - 1.0
-    divisor = float(members * members if estimator == "nrg" else members * (members - 1))
-    return np.sort(pred - target[:, None], axis=1), ranks, divisor
+    return members if estimator == "nrg" else members - 1
 
 
 @loss(
-    range=REAL,
-    best=None,
+    range=NONNEG,
     tasks=("forecast",),
     likes=(
         like("properscoring", "properscoring.crps_ensemble"),
@@ -129,7 +126,8 @@ def crps_ensemble(
     Formula: mean|x_i − y| − ½·mean|x_i − x_j| over all pairs; fair divides the second sum by M(M − 1).
     Gradient: sign(x_i − y)/M − Σ_j sign(x_i − x_j)/M², by rank.
     Use when: a forecast is a sample; for one member it is the absolute error.
-    Numerics: the pair sum is Σ(2i − M − 1)·x_(i) over sorted members, taken relative to the target.
+    Numerics: sorted members cut the line into gaps, each of which counts with a weight ≥ 0: nothing
+        cancels, and neither estimator falls below 0.
     References: Gneiting & Raftery (2007), Strictly Proper Scoring Rules; Ferro (2014), Fair scores for
         ensemble forecasts.
 
@@ -137,15 +135,26 @@ def crps_ensemble(
     >>> lossctl.compute("crps-ensemble", [0], [[-1, 1]]).value  # 1 − ½·(2·2/4)
     0.5
     """
-    ordered, ranks, divisor = _ensemble(target, pred, estimator)
-    return row_sum(np.abs(ordered)) / float(pred.shape[1]) - row_sum(ordered * ranks) / divisor
+    members, others = pred.shape[1], _pairs(pred, estimator)
+    y, ordered = target[:, None], np.sort(pred, axis=1)
+    low, high = ordered[:, :-1], ordered[:, 1:]
+    below = np.arange(1.0, members)
+    above = members - below
+    spare = float(members - others)  # fair: of k members on one side k(k − 1) pairs, not k²
+    left = below * (below - spare) * np.maximum(np.minimum(high, y) - low, 0.0)
+    right = above * (above - spare) * np.maximum(high - np.maximum(low, y), 0.0)
+    outside = np.maximum(ordered[:, 0] - target, 0.0) + np.maximum(target - ordered[:, -1], 0.0)
+    value: Array = row_sum(left + right) / float(members * others) + outside
+    return value
 
 
 @gradient(crps_ensemble)
 def _(target: Array, pred: Array, *, estimator: str) -> Array:
-    _, ranks, divisor = _ensemble(target, pred, estimator)
-    place = np.argsort(np.argsort(pred, axis=1, kind="stable"), axis=1, kind="stable")
-    return np.sign(pred - target[:, None]) / float(pred.shape[1]) - ranks[place] / divisor
+    members, others = pred.shape[1], _pairs(pred, estimator)
+    balance = np.zeros_like(pred)  # members below minus members above; equal ones count for neither
+    for each in range(members):
+        balance += np.sign(pred - pred[:, each : each + 1])
+    return (np.sign(pred - target[:, None]) - balance / float(others)) / float(members)
 
 
 @loss(
@@ -171,9 +180,10 @@ def crps_normal(target: Real, pred: Real, scale: Positive) -> Array:
     >>> round(lossctl.compute("crps-normal", [0], [0], scale=[1]).value, 12)  # (√2 − 1)/√π
     0.233694977255
     """
-    z = (target - pred) / scale
+    size = np.abs(target - pred)
+    z = size / scale
     density = math.sqrt(2.0) * ROOT_PI * np.exp(-0.5 * z * z)
-    return scale * (z * erf(z * math.sqrt(0.5)) + density - ROOT_PI)
+    return size * erf(z * math.sqrt(0.5)) + scale * (density - ROOT_PI)
 
 
 @gradient(crps_normal, "pred", "scale")

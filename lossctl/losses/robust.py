@@ -245,7 +245,13 @@ def barron(
     if math.isinf(alpha):
         return -np.expm1(-0.5 * x * x)
     width = abs(alpha - 2.0)
-    return width / alpha * np.expm1(0.5 * alpha * _log1p_square(x, width))
+    logs = 0.5 * _log1p_square(x, width)
+    rise = np.expm1(alpha * logs)
+    if alpha > 0.0:  # a large power is exact where the exponential of its logarithm is not
+        rise = np.where(
+            np.minimum(logs, alpha * logs) > 1.0, np.hypot(1.0, x / math.sqrt(width)) ** alpha - 1.0, rise
+        )
+    return width / alpha * rise
 
 
 @gradient(barron)

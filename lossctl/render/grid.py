@@ -47,13 +47,19 @@ def grid_of(result: Result, digits: int, verbose: bool) -> Grid:
 
 def _by_loss(result: Result, digits: int) -> tuple[list[Head], list[list[str]]]:
     ignored = any(score.ignored for score in result.scores)
-    heads = [Head("loss", right=False), Head("value"), Head("rows")] + [Head("ignored")] * ignored
+    levels = _levels(result.scores)
+    heads = [Head("loss", right=False), Head("value"), *map(Head, levels), Head("rows")] + [
+        Head("ignored")
+    ] * ignored
     rows = []
     for score in result.scores:
         counts = [f"{score.rows:,}"] + [f"{score.ignored:,}"] * ignored
-        rows.append([score.spec, _cell(score, digits), *counts])
+        between = [interval_text(score, digits)] if levels else []
+        rows.append([score.spec, _cell(score, digits), *between, *counts])
         for part in score.parts:
-            rows.append(["  " + _part_name(part), number(part.value, digits), *[""] * len(counts)])
+            rows.append(
+                ["  " + _part_name(part), number(part.value, digits), *[""] * (len(between) + len(counts))]
+            )
     return heads, rows
 
 
@@ -92,6 +98,7 @@ class _Column:
 
     def heads(self) -> Iterator[str]:
         yield self.spec
+        yield from _levels(self.scores)
         yield from map(_part_name, self._parts)
         if not self.same:
             yield "rows"
@@ -104,6 +111,8 @@ class _Column:
             yield from ("" for _ in self.heads())
             return
         yield _cell(score, digits)
+        if score.interval is not None:
+            yield interval_text(score, digits)
         parts = [number(part.value, digits) for part in score.parts]
         yield from parts + [""] * (len(self._parts) - len(parts))
         if not self.same:
@@ -114,6 +123,20 @@ class _Column:
 
 def _cell(score: Score, digits: int) -> str:
     return score.status if score.status != "ok" else number(score.value, digits)
+
+
+def _levels(scores: Sequence[Score | None]) -> list[str]:
+    """The head of the intervals, if there are any."""
+    levels = (score.interval.level for score in scores if score is not None and score.interval is not None)
+    return [f"{100 * level:g}% CI" for level in levels][:1]
+
+
+def interval_text(score: Score, digits: int) -> str:
+    """[low, high], or - where there is none."""
+    found = score.interval
+    if found is None or found.low != found.low:
+        return "-"
+    return f"[{number(found.low, digits)}, {number(found.high, digits)}]"
 
 
 def _part_name(part: Part) -> str:
@@ -132,12 +155,22 @@ def _notes(result: Result, verbose: bool) -> Iterator[str]:
                 f"{many:,} {'row is' if many == 1 else 'rows are'} {status}"
                 for status, many in score.nonfinite.items()
             )
+    yield from _interval_notes(result)
     if verbose:
         for file in result.inputs:
             yield f"read {file.path} ({file.format}, {file.rows:,} rows)"
         for role, columns in result.columns.items():
             listed = columns if isinstance(columns, str) else ", ".join(columns)
             yield f"{role}: {listed}" + (" (guessed)" if role in result.guessed else "")
+
+
+def _interval_notes(result: Result) -> Iterator[str]:
+    first = next((score.interval for score in result.scores if score.interval is not None), None)
+    if first is not None:
+        yield f"interval: {first.method.replace('-', ' ')}, {first.resamples:,} resamples, seed {first.seed}"
+    for score in result.scores:
+        if score.interval is not None and score.interval.note:
+            yield f"no interval of {score.spec}{_where(score.group)}: {score.interval.note}"
 
 
 def _ignored(scores: Sequence[Score]) -> str:
