@@ -94,7 +94,7 @@ class Schema:
         return tuple(self._side(role, name) for name in found)
 
     def _side(self, role: str, name: str) -> str:
-        """Of a column that two joined files both have, targets mean the target file's, predictions the other's."""
+        """The column of the file that a role belongs to, where two joined files both have the name."""
         side = f"{role}.{name}"
         return side if role in COMMON and side in self.types else name
 

@@ -1,172 +1,52 @@
 """What a training curve shows: values at numbered steps, one series per split, to findings. No I/O.
 
-Every rule works on badness: the value where lower is better, its negative where higher is, its size where zero
-is best. Points without a finite value take no part in a trend. The *scale* of a badness is its size, but at
+Every rule works on badness: the value where lower is better, its negative where higher is, its size where
+zero is best. Points without a finite value take no part in a trend. The *scale* of a badness is its size, but at
 least 0.01 times the median size over the series, so that a value that happens to touch zero is no yardstick.
 
 nonfinite   a value is NaN or infinite; `since` is the first such step.
 gap         most steps are evenly spaced, and two neighbours are 1.5 times that or more apart.
-noisy       6 or more values; two neighbouring changes of opposite sign, each above `margin` x the scale of the
-            value before it, are a reversal; 30 % or more of the inner values are reversals.
+noisy       6 or more values; two neighbouring changes of opposite sign, each above `margin` x the scale of
+            the value before it, are a reversal; 30 % or more of the inner values are reversals.
 
 and exactly one trend per series, the first that holds:
 
 none        no finite value.
 short       fewer than `recent` + 1 finite values.
-worsening   each of the last `recent` values is worse than the best one by more than `margin` x its scale (when
-            noisy, also by more than 3 times the median size of a change); `since` is the step of the best.
-plateau     walking along, a value that betters the reference by more than `tolerance` x its scale becomes the
-            reference; at least `patience` values came after the last one; `since` is its step.
+worsening   each of the last `recent` values is worse than the best one by more than `margin` x its scale
+            (when noisy, also by more than 3 times the median size of a change); `since` is the best one's step.
+plateau     walking along, a value that betters the reference by more than `tolerance` x its scale becomes
+            the reference; at least `patience` values came after the last one; `since` is its step.
 improving   the reference moved, and fewer than `patience` values came after.
 undecided   none of these: no reference since the first value, and fewer than `patience` values after it.
 
-overfitting the series is worsening since k, the training series is not, and its best value after k betters its
-            best up to k by more than `tolerance` x scale.
+overfitting the series is worsening since k, the training series is not, and its best value after k betters
+            its best up to k by more than `tolerance` x scale.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from itertools import pairwise
 from statistics import median
-from typing import Any
 
 from lossctl.errors import DataError
-from lossctl.result import plain, status_of
-from lossctl.version import __version__
+from lossctl.series import (
+    FLOOR,
+    JUMPS,
+    LEAST_NOISY,
+    REVERSALS,
+    SPACING,
+    Curve,
+    Finding,
+    Point,
+    Rules,
+    Series,
+    number,
+)
 
-__all__ = [
-    "SCHEMA",
-    "Curve",
-    "Finding",
-    "Point",
-    "Rules",
-    "Series",
-    "judge",
-    "ordered",
-    "step_of",
-    "train_of",
-]
-
-SCHEMA = "lossctl.curve/1"
-FLOOR, JUMPS, REVERSALS, LEAST_NOISY, SPACING = 0.01, 3.0, 0.3, 6, 1.5
-TRENDS = ("none", "short", "worsening", "plateau", "improving", "undecided")
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What the findings are measured by."""
-
-    tolerance: float = 0.01
-    patience: int = 5
-    margin: float = 0.05
-    recent: int = 3
-
-    def to_dict(self) -> dict[str, float]:
-        return {
-            "tolerance": self.tolerance,
-            "patience": self.patience,
-            "margin": self.margin,
-            "recent": self.recent,
-            "scale_floor": FLOOR,
-            "noisy_share": REVERSALS,
-            "noisy_least": LEAST_NOISY,
-            "noisy_jumps": JUMPS,
-            "gap_spacing": SPACING,
-        }
-
-
-@dataclass(frozen=True)
-class Point:
-    """The value at one step; `empty` where there was nothing to aggregate."""
-
-    step: float
-    value: float
-    rows: int = 0
-    empty: bool = False
-
-    @property
-    def status(self) -> str:
-        return "empty" if self.empty else status_of(self.value)
-
-    def to_dict(self) -> dict[str, Any]:
-        step = number(self.step)
-        return {"step": step, "value": plain(self.value), "status": self.status, "rows": self.rows}
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing a series shows, from which step on, with the numbers behind it."""
-
-    kind: str
-    since: float | None = None
-    facts: Mapping[str, Any] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        since = None if self.since is None else number(self.since)
-        return {"kind": self.kind, "since": since, "facts": {k: plain(v) for k, v in self.facts.items()}}
-
-
-@dataclass
-class Series:
-    """The points of one split in the order of their steps, and what they show; `split` is '' without one."""
-
-    split: str
-    points: Sequence[Point]
-    best: Point | None = None
-    findings: list[Finding] = field(default_factory=list)
-
-    @property
-    def trend(self) -> str:
-        return next(each.kind for each in self.findings if each.kind in TRENDS)
-
-    def to_dict(self) -> dict[str, Any]:
-        best = (
-            None if self.best is None else {"step": number(self.best.step), "value": plain(self.best.value)}
-        )
-        return {
-            "split": self.split or None,
-            "best": best,
-            "findings": [each.to_dict() for each in self.findings],
-            "points": [each.to_dict() for each in self.points],
-        }
-
-
-@dataclass(frozen=True)
-class Curve:
-    """One spec over the steps."""
-
-    spec: str
-    direction: str
-    train: str | None
-    series: Sequence[Series]
-
-    def to_dict(self) -> dict[str, Any]:
-        series = [each.to_dict() for each in self.series]
-        return {"spec": self.spec, "direction": self.direction, "train": self.train, "series": series}
-
-
-def to_dict(curves: Sequence[Curve], rules: Rules, result: Any, by: str, split: str | None) -> dict[str, Any]:
-    """The JSON form, `lossctl.curve/1`, as plain data; `result` is the Result the curves come from."""
-    whole = result.to_dict()
-    return {
-        "schema": SCHEMA,
-        "lossctl": __version__,
-        "inputs": whole["inputs"],
-        "columns": whole["columns"],
-        "rows": whole["rows"],
-        "step": by,
-        "split": split,
-        "rules": rules.to_dict(),
-        "curves": [each.to_dict() for each in curves],
-        "warnings": whole["warnings"],
-    }
-
-
-def number(step: float) -> float | int:
-    """A whole step as an integer."""
-    return int(step) if step == int(step) and abs(step) < 2**53 else step
+__all__ = ["judge", "ordered", "step_of", "train_of"]
 
 
 def step_of(text: str, column: str) -> float:
@@ -185,7 +65,7 @@ def step_of(text: str, column: str) -> float:
 def ordered(points: Sequence[Point], column: str) -> list[Point]:
     """By step; raises DataError where two labels, such as 1 and 1.0, are one number."""
     made = sorted(points, key=lambda point: point.step)
-    for one, two in zip(made, made[1:], strict=False):
+    for one, two in pairwise(made):
         if one.step == two.step:
             raise DataError(
                 f"the step {number(one.step)} is written in two ways",
@@ -229,8 +109,7 @@ class _Judged:
     def __init__(self, points: Sequence[Point], direction: str, rules: Rules) -> None:
         self.all, self.rules = points, rules
         self.points = [p for p in points if p.status == "ok"]
-        turn = {"lower": float, "higher": lambda v: -v}.get(direction, abs)
-        self.bad = [float(turn(p.value)) for p in self.points]
+        self.bad = [_badness(p.value, direction) for p in self.points]
         self.floor = FLOOR * median(map(abs, self.bad)) if self.bad else 0.0
         self.at = min(range(len(self.bad)), key=self.bad.__getitem__, default=-1)
         self.best = self.points[self.at] if self.bad else None
@@ -282,7 +161,7 @@ class _Judged:
             return None
         before = zip(self.bad, self.changes, strict=False)
         large = [c if abs(c) > self.rules.margin * self.scale(b) else 0.0 for b, c in before]
-        turns = sum((a < 0 < b) or (b < 0 < a) for a, b in zip(large, large[1:], strict=False))
+        turns = sum((a < 0 < b) or (b < 0 < a) for a, b in pairwise(large))
         return turns / (len(self.bad) - 2)
 
     def nonfinite(self) -> list[Finding]:
@@ -295,9 +174,9 @@ class _Judged:
 
     def gaps(self) -> list[Finding]:
         steps = [p.step for p in self.all if not p.empty]
-        wide = [b - a for a, b in zip(steps, steps[1:], strict=False)]
-        usual = median(wide) if len(wide) > 2 else 0.0
-        if sum(math.isclose(w, usual) for w in wide) * 2 <= len(wide):
+        wide = [b - a for a, b in pairwise(steps)]
+        usual = median(wide) if len(wide) > 2 else math.inf
+        if math.isinf(usual) or sum(math.isclose(w, usual) for w in wide) * 2 <= len(wide):
             return []
         between = zip(steps, steps[1:], wide, strict=False)
         return [
@@ -305,6 +184,12 @@ class _Judged:
             for a, b, w in between
             if w >= SPACING * usual
         ]
+
+
+def _badness(value: float, direction: str) -> float:
+    if direction == "lower":
+        return value
+    return -value if direction == "higher" else abs(value)
 
 
 def _overfitting(other: _Judged, train: _Judged) -> list[Finding]:

@@ -207,6 +207,32 @@ def test_side_by_side_needs_no_memory_and_lookup_says_what_it_needs(tmp_path: Pa
     )  # rising by length, then digits
 
 
+def test_what_the_target_columns_take_counts_too(tmp_path: Path) -> None:
+    pred, true = {"k": [1, 2], "p": [0, 0]}, {"k": [2, 1], "y": [[0.0] * 9000] * 2}
+    assert drain(pairs(tmp_path, pred, true, max_memory=10**6), {"y": F})["y"] == true["y"]
+    told(ResourceError, lambda: pairs(tmp_path, pred, true, max_memory=10**5))
+
+
+def test_a_piece_of_many_batches(tmp_path: Path) -> None:
+    keys = np.arange(300_000)
+    for name, order in (("a", 1), ("b", -1)):
+        pq.write_table(pa.table({"k": keys[::order], "v": keys[::order] * 2}), tmp_path / f"{name}.parquet")
+    rows = drain(
+        open_joined([str(tmp_path / "a.parquet")], str(tmp_path / "b.parquet"), "k"), {"target.v": F}
+    )
+    assert rows["target.v"] == (keys * 2).tolist()
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_targets_that_no_prediction_asks_for_matter_to_nobody(kind: str, tmp_path: Path) -> None:
+    """Their values may be missing, and their groups are none; nor does a row without a target borrow them."""
+    a = write(tmp_path / f"a.{kind}", {"k": [5, 1, 2], "p": [0.0, 1.0, 2.0]})
+    b = write(tmp_path / f"b.{kind}", {"k": [9, 2, 8, 1], "y": [None, 2.5, 1, 1], "g": [None, "m", "q", "m"]})
+    result = evaluate(a, "mae", target_file=b, on="k", join="inner", target="y", pred="p", by="g")
+    assert [(s.group, s.rows, s.value) for s in result.scores] == [({"g": "m"}, 2, 0.25), ({}, 2, 0.25)]
+    assert (result.rows.read, result.rows.used, result.rows.filtered) == (3, 2, 1)
+
+
 class TestKeys:
     def test_what_a_key_may_be(self, tmp_path: Path) -> None:
         for mine, its in (
@@ -428,6 +454,8 @@ class TestCommand:
         assert float(done.stdout) == 3.0 / 4
         done = self.run(files, *inner, "--where", "region == 'n' and y > 3", "-f", "json")
         assert json.loads(done.stdout)["rows"] == {"read": 4, "used": 1, "filtered": 3, "skipped": 0}
+        done = self.run(files, *inner, "--where", "p > 3", "-f", "json")
+        assert json.loads(done.stdout)["rows"] == {"read": 4, "used": 1, "filtered": 3, "skipped": 0}
         done = self.run(files, *inner, "--by", "g", "-f", "jsonl")
         rows = [json.loads(line) for line in done.stdout.splitlines()]
         assert [(r["group"], r["rows"]) for r in rows] == [({"g": "m"}, 2), ({"g": "o"}, 1), ({}, 3)]
@@ -491,10 +519,11 @@ class TestCommand:
         assert done.stdout == "[]\n", done.stderr
 
 
-def test_the_guess_prefers_no_side(tmp_path: Path) -> None:
-    """A stale target column in the predictions is not taken in silence."""
+def test_targets_are_the_target_files(tmp_path: Path) -> None:
+    """A stale target column in the predictions is never taken unless it is named."""
     a = write(tmp_path / "a.parquet", {"k": [1], "y_true": [0.0], "y_pred": [0.0]})
     b = write(tmp_path / "b.parquet", {"k": [1], "y_true": [1.0]})
-    with pytest.raises(AmbiguousColumn):
-        evaluate(a, "mae", target_file=b, on="k")
+    assert evaluate(a, "mae", target_file=b, on="k").value == 1.0
+    assert evaluate(a, "mae", target_file=b, on="k", target="y_true").value == 1.0
     assert evaluate(a, "mae", target_file=b, on=["k"], target="target.y_true").value == 1.0
+    assert evaluate(a, "mae", target_file=b, on=["k"], target="pred.y_true").value == 0.0

@@ -13,10 +13,11 @@ import typer
 from lossctl.cli.allocator import keep_freed_memory
 from lossctl.cli.compute import CHOICES, LossGroup, memory, say, terminal_width
 from lossctl.cli.plain import read_plainly
-from lossctl.curve import Curve, Point, Rules, judge, ordered, step_of, to_dict, train_of
+from lossctl.curve import judge, ordered, step_of, train_of
 from lossctl.errors import BadValue, DataError, UsageError, visible
 from lossctl.loss.spec import Spec, parse
 from lossctl.options import column_names, files_parameter, input_parameters, shared_parameters
+from lossctl.series import Curve, Point, Rules, to_dict
 
 __all__ = ["command"]
 

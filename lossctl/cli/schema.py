@@ -22,7 +22,7 @@ def command(name: str) -> Any:
 def schema(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Such as result, gate or config.")],
 ) -> None:
-    """The JSON Schema of what is printed (result, gate, diff) or read (config)."""
+    """The JSON Schema of what is printed (result, gate, diff, curve) or read (config)."""
     found = {
         each.name.removesuffix(".json"): each
         for each in (files("lossctl") / "schemas").iterdir()

@@ -6,8 +6,8 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 
-from lossctl.curve import Curve, Finding, Point, Rules, Series, number
 from lossctl.render.text import cells, harmless, pad, shown
+from lossctl.series import Curve, Finding, Point, Rules, Series, number
 
 __all__ = ["CURVE_FORMATS", "render_csv", "render_curves"]
 
@@ -98,17 +98,23 @@ def _plot(curve: Curve, by: str, width: int, digits: int, marks: str) -> Iterato
     yield f"{'':>{margin}} {marks[6]}{''.join(axis)}"
     ends = f"{number(first)}", f"{number(last)}"
     yield " " * (margin + 2) + ends[0] + ends[1].rjust(max(wide - len(ends[0]), len(ends[1]) + 1))
+    for line in _legend(curve, grid, axis, marks):
+        yield " " * (margin + 2) + line
+
+
+def _legend(curve: Curve, grid: Sequence[Sequence[str]], axis: Sequence[str], marks: str) -> Iterator[str]:
     if len(curve.series) > 1:
         names = [f"{marks[i % 4]} {shown(s.split)}" for i, s in enumerate(curve.series)]
         both = [f"{marks[4]} several"] if any(marks[4] in row for row in grid) else []
-        yield " " * (margin + 2) + "   ".join([*names, *both])
+        yield "   ".join([*names, *both])
     if "!" in axis:
-        yield " " * (margin + 2) + "! not finite"
+        yield "! not finite"
 
 
 def _part(value: float, low: float, high: float) -> float:
     """Where value lies between low and high; halves, so that the widest range does not overflow."""
-    return (value / 2 - low / 2) / (high / 2 - low / 2)
+    span = high / 2 - low / 2
+    return (value / 2 - low / 2) / span if span > 0 else 0.0
 
 
 def _line(before: Point | None, point: Point, across: object) -> Iterator[tuple[int, float]]:
