@@ -19,7 +19,7 @@ from lossctl.result import InputFile, Part, Result, RowCount, Score, check_count
 from lossctl.spine import Outcome
 from lossctl.state import KeptState, MaxState, State, TermState
 
-__all__ = ["to_result", "value_of"]
+__all__ = ["codes_of", "to_result", "value_of"]
 
 
 def value_of(job: Job, state: State, code: int | None) -> float:
@@ -143,13 +143,16 @@ def to_result(plan: Plan, outcome: Outcome, dataset: Any) -> Result:
     if plan.settings.ci is not None:
         from lossctl.intervals import with_intervals  # only when asked for
 
-        scores = with_intervals(
-            plan, outcome, scores, [code for code, _ in _groups(plan) for _ in plan.specs]
-        )
+        scores = with_intervals(plan, outcome, scores, codes_of(plan))
     if scores and plan.reading.weight and all(s.empty and s.rows for s in scores if not s.group):
         raise DataError("the weights add up to zero", column=plan.reading.weight.columns[0])
     warnings = [*getattr(dataset, "warnings", ()), *warnings_of(plan, outcome, scores)]
     return Result(inputs, plan.columns, plan.guessed, rows, scores, warnings)
+
+
+def codes_of(plan: Plan) -> list[int | None]:
+    """The group codes of the scores of `to_result`, in their order."""
+    return [code for code, _ in _groups(plan) for _ in plan.specs]
 
 
 def _spec_score(plan: Plan, outcome: Outcome, spec: Spec, code: int | None, group: dict[str, str]) -> Score:

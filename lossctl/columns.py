@@ -56,10 +56,11 @@ class Roles:
 class Schema:
     """The columns on offer and how a role finds its own among them."""
 
-    def __init__(self, columns: Sequence[Column], path: str | None = None) -> None:
+    def __init__(self, columns: Sequence[Column], path: str | None = None, joined: bool = False) -> None:
         self.types = {column.name: column.type for column in columns}
         self.names = [column.name for column in columns]
         self.path = path
+        self.joined = joined
 
     def type_of(self, name: str) -> pa.DataType | None:
         """Arrow type of a column or of a struct field by dotted path; None for CSV text."""
@@ -96,7 +97,7 @@ class Schema:
     def _side(self, role: str, name: str) -> str:
         """The column of the file that a role belongs to, where two joined files both have the name."""
         side = f"{role}.{name}"
-        return side if role in COMMON and side in self.types else name
+        return side if self.joined and role in COMMON and side in self.types else name
 
     def guess(self, role: str) -> tuple[str, ...]:
         """The one column whose name says that it is this role."""

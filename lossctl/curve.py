@@ -1,8 +1,8 @@
 """What a training curve shows: values at numbered steps, one series per split, to findings. No I/O.
 
 Every rule works on badness: the value where lower is better, its negative where higher is, its size where
-zero is best. Points without a finite value take no part in a trend. The *scale* of a badness is its size, but at
-least 0.01 times the median size over the series, so that a value that happens to touch zero is no yardstick.
+zero is best. Points without a finite value take no part in a trend. The *scale* of a badness is its size, but
+at least 0.01 times the median size over the series: a value that happens to touch zero is no yardstick.
 
 nonfinite   a value is NaN or infinite; `since` is the first such step.
 gap         most steps are evenly spaced, and two neighbours are 1.5 times that or more apart.
@@ -13,8 +13,8 @@ and exactly one trend per series, the first that holds:
 
 none        no finite value.
 short       fewer than `recent` + 1 finite values.
-worsening   each of the last `recent` values is worse than the best one by more than `margin` x its scale
-            (when noisy, also by more than 3 times the median size of a change); `since` is the best one's step.
+worsening   each of the last `recent` values is worse than the best by more than `margin` x its scale
+            (when noisy, also by more than 3 times the median size of a change); `since` is that step.
 plateau     walking along, a value that betters the reference by more than `tolerance` x its scale becomes
             the reference; at least `patience` values came after the last one; `since` is its step.
 improving   the reference moved, and fewer than `patience` values came after.

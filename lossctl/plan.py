@@ -73,7 +73,8 @@ class Plan:
 
 def make_plan(specs: Sequence[Spec], settings: Settings, dataset: Any) -> Plan:
     """Resolve columns and reductions; raises before any row is read."""
-    schema = Schema(dataset.columns, dataset.sources[0].path if dataset.sources else None)
+    path = dataset.sources[0].path if dataset.sources else None
+    schema = Schema(dataset.columns, path, getattr(dataset, "joined", False))
     _check_roles(specs, settings)
     jobs: dict[str, Job] = {}
     columns: dict[str, Any] = {}

@@ -128,6 +128,8 @@ def test_overfitting() -> None:
     flat = [1.0, 0.8, 0.6, 0.6, 0.6, 0.6]  # train stops where valid turns
     assert of("overfitting", both(flat, rise).series[1].findings) == []
     assert of("overfitting", both(rise, rise).series[1].findings) == []
+    turned = both([1.0, 0.8, 0.7, 0.5, 0.6, 0.6, 0.6], [*rise, 0.9])  # train got better, then worse too
+    assert [each.kind for each in turned.series[1].findings] == ["worsening"]
     sparse = both(FALL, [0.7, 0.8, 0.8, 0.9], [2, 3, 4, 6])
     assert of("overfitting", sparse.series[1].findings)[0].since == 2
     nobody = judge({"a": points(FALL), "b": points(rise)})
@@ -145,8 +147,8 @@ def test_train_split_steps_and_directions() -> None:
             step_of(text, "s")
     with pytest.raises(DataError, match="two ways"):
         ordered([Point(1.0, 1.0), Point(1.0, 2.0)], "s")
-    specs = parse("mae,HIGHER,bias,0.5*mae+mse,-1*mae")
-    assert [direction_of(spec) for spec in specs] == ["lower", "higher", "zero", "lower", "higher"]
+    specs = parse("mae,bias,0.5*mae+mse,-1*mae")
+    assert [direction_of(spec) for spec in specs] == ["lower", "zero", "lower", "higher"]
 
 
 @pytest.mark.parametrize("width", [10, 40, 80, 300])
@@ -161,6 +163,10 @@ def test_plot_keeps_its_width_and_ascii(values: list[float], width: int) -> None
     assert max(map(len, plot[1:14])) <= max(min(width, 100), 24 + 13)
     assert "█" in render_curves([curve], Rules(), "s", width=width)
     assert ("! not finite" in plain) == any(not math.isfinite(v) for v in values)
+
+
+def test_plot_of_the_smallest_range() -> None:
+    assert "4.941e-324" in render_curves([judge({"": points([0.0, 5e-324])})], Rules(), "s")
 
 
 def test_csv_is_safe_and_whole() -> None:
@@ -178,14 +184,14 @@ EPOCHS = ("epochs.csv", "--by", "epoch")
 
 def test_command_on_real_epochs(tmp_path: Path) -> None:
     out = tmp_path / "c.json"
-    done = lossctl("curve", "bce,accuracy", *EPOCHS, "--split", "split", "-o", out, cwd=DATA)
+    done = lossctl("curve", "bce,zero-one", *EPOCHS, "--split", "split", "-o", out, cwd=DATA)
     assert done.returncode == 0, done.stderr
     assert "valid  24 steps, best 0.2816 at 24\n       falling: 0.6781 to 0.2816\n" in done.stdout
     made = json.loads(out.read_text(), parse_constant=pytest.fail)
     assert made["schema"] == "lossctl.curve/1"
     assert [(c["spec"], c["direction"], c["train"]) for c in made["curves"]] == [
         ("bce", "lower", "train"),
-        ("accuracy", "higher", "train"),
+        ("zero-one", "lower", "train"),
     ]
     valid = made["curves"][0]["series"][1]
     assert [p["step"] for p in valid["points"]] == list(range(1, 25))

@@ -191,7 +191,7 @@ def test_long_groups_are_taken_in_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     steep = slopes(*given)
     monkeypatch.setattr(ranking.row_pairs, "__defaults__", (100,))
-    monkeypatch.setattr("lossctl.losses.embedding.PAIRS", 300)
+    monkeypatch.setattr("lossctl.losses.contrast.PAIRS", 300)
     runs = [len(other) for _, _, other in ranking.row_pairs(given[0])]
     assert sum(runs) == 90**2 + 1 + 59**2
     assert max(runs) <= 100

@@ -17,6 +17,7 @@ COMMANDS = {
     "recommend": ("lossctl.cli.recommend", "Which losses fit a file, and which would be misuse."),
     "check": ("lossctl.cli.check", "Preflight: what a file holds, before any loss."),
     "gate": ("lossctl.cli.gate", "Checks with limits and baselines: pass or fail."),
+    "compare": ("lossctl.cli.compare", "Systems on the same rows: better, worse or no evidence."),
     "diff": ("lossctl.cli.diff", "Two saved results: old, new, change."),
     "worst": ("lossctl.cli.worst", "The rows with the worst loss."),
     "curve": ("lossctl.cli.curve", "A loss over training steps: a plot and what it shows."),

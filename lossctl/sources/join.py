@@ -102,6 +102,8 @@ class JoinedDataset:
     the same on both sides and go by their plain name.
     """
 
+    joined = True
+
     def __init__(self, pred: Any, target: Any, on: tuple[str, ...], how: str, max_memory: int) -> None:
         self.on, self.how, self.max_memory = on, how, max_memory
         self._pred, self._target = Side(pred), Side(target)

@@ -114,7 +114,8 @@ def cases(parquet: Path, csv: Path) -> list[Case]:
     residual = "(y_pred-y_true)"
     many = (
         f"avg({residual}*{residual}), {SQL['mae']}, {SQL['huber']}, "
-        f"avg(abs{residual}+ln(1+exp(-2*abs{residual}))-ln(2)), avg(greatest(-0.9*{residual}, 0.1*{residual}))"
+        f"avg(abs{residual}+ln(1+exp(-2*abs{residual}))-ln(2)), "
+        f"avg(greatest(-0.9*{residual}, 0.1*{residual}))"
     )
     pl_many = (
         f"(r*r).mean(), r.abs().mean(), {huber}, "
@@ -175,9 +176,8 @@ def report(case: Case, runs: int) -> None:
         wall = statistics.median(c.wall for c in found)
         cpu = statistics.median(c.cpu for c in found)
         peak = max(c.peak for c in found)
-        print(
-            f"  {name:<12} {wall:7.3f} s wall {cpu:7.3f} s CPU {peak:7.0f} MiB   lossctl/this {own / wall:5.2f}"
-        )
+        times = f"{wall:7.3f} s wall {cpu:7.3f} s CPU {peak:7.0f} MiB"
+        print(f"  {name:<12} {times}   lossctl/this {own / wall:5.2f}")
 
 
 def main() -> None:
