@@ -222,10 +222,10 @@ class Buckets:
         if fold is not None:
             np.add.at(rows, fold, rows[HASHED:])
             rows = rows[:HASHED]
-            for name, each in exact.items():
-                for at, more in zip(fold.tolist(), each[HASHED:], strict=True):
-                    each[at] += more
-                exact[name] = each[:HASHED]
+            for name, parts in exact.items():
+                for at, more in zip(fold.tolist(), parts[HASHED:], strict=True):
+                    parts[at] += more
+                exact[name] = parts[:HASHED]
         return Sums(rows, exact, state.constants, state.terms, state.columns, state.moments)
 
 

@@ -114,7 +114,7 @@ class Comparison:
 
 
 def direction_of(spec: Any) -> str:
-    """Which way a loss gets better: lower, higher, or towards zero; raises UsageError when its parts differ."""
+    """Which way a loss gets better: lower, higher or zero; raises UsageError when its parts differ."""
     turned = {"lower": "higher", "higher": "lower"}
     ways = {
         turned.get(t.bound.loss.direction, "zero") if t.coefficient < 0 else t.bound.loss.direction

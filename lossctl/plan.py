@@ -47,6 +47,11 @@ class Settings:
     grad: bool = False
     ci: Bootstrap | None = None
 
+    @property
+    def clusters(self) -> Sequence[str]:
+        """The column that an interval draws by, if any."""
+        return [self.ci.cluster] if self.ci is not None and self.ci.cluster is not None else []
+
 
 @dataclass
 class Plan:
@@ -164,7 +169,7 @@ def _reading(
     weight = None
     if settings.weight is not None:
         weight = Feed(schema.expand("weight", settings.weight)[:1], Form("nonneg", domain=NONNEG))
-    drawn = [settings.ci.cluster] if settings.ci is not None and settings.ci.cluster is not None else []
+    drawn = settings.clusters
     for role, names in (("by", settings.by), ("id", settings.ids), ("cluster", drawn)):
         for name in names:
             if not schema.has(name):
@@ -175,12 +180,28 @@ def _reading(
         for name in feed.columns:
             text = feed.form.kind in ("text", "group") or name in texts
             wanted.setdefault(name, GROUP_KEY if text else pa.float64())
-    for name in settings.by:
+    for name in (*settings.by, *drawn):
         wanted.setdefault(name, GROUP_KEY)
     for name in settings.ids:
         wanted.setdefault(name, pa.string())
-    for name in drawn:
-        wanted.setdefault(name, GROUP_KEY)
+    keep = _keep(settings, schema, dataset, wanted)
+    groups = GroupTable(settings.by) if settings.by else None
+    return Reading(
+        feeds,
+        weight,
+        groups,
+        settings.missing,
+        tuple(settings.ids),
+        keep,
+        texts,
+        cluster=next(iter(drawn), None),
+    ), wanted
+
+
+def _keep(
+    settings: Settings, schema: Schema, dataset: Any, wanted: dict[str, Any]
+) -> Callable[[pa.RecordBatch], Mask] | None:
+    """Which rows take part, by --where and by the data set's own mask; what that reads joins `wanted`."""
     keep: Callable[[pa.RecordBatch], Mask] | None = None
     if settings.where is not None:
         from lossctl.where import Filter  # the expression engine loads only when asked for
@@ -193,17 +214,7 @@ def _reading(
     if mask is not None:
         wanted[mask] = pa.bool_()
         keep = _masked(mask, keep)
-    groups = GroupTable(settings.by) if settings.by else None
-    return Reading(
-        feeds,
-        weight,
-        groups,
-        settings.missing,
-        tuple(settings.ids),
-        keep,
-        texts,
-        cluster=next(iter(drawn), None),
-    ), wanted
+    return keep
 
 
 def _masked(name: str, keep: Callable[[pa.RecordBatch], Mask] | None) -> Callable[[pa.RecordBatch], Mask]:

@@ -60,7 +60,7 @@ def signs(seed: int, flips: int, buckets: int) -> Iterator[Floats]:
     for start in range(0, flips, _BLOCK):
         rows = min(_BLOCK, flips - start)
         raw = source.random_raw(rows * words).astype("<u8").view(np.uint8).reshape(rows, 8 * words)
-        yield 1.0 - 2.0 * np.unpackbits(raw, axis=1, count=buckets, bitorder="little")
+        yield 1.0 - 2.0 * np.unpackbits(raw, axis=1, count=buckets, bitorder="little").astype(np.float64)
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Confidence:
-    """An interval of the aggregate that holds it at `level`; `note` says why there is none (low, high NaN)."""
+    """An interval of the aggregate that holds it at `level`; where there is none, NaN and `note` says why."""
 
     level: float
     low: float

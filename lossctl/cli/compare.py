@@ -81,6 +81,7 @@ def _run(text: str, files: Sequence[str], **values: Any) -> None:
     specs = parse(text, like=values["like"])
     for spec in specs:
         direction_of(spec)
+    asked = asked_interval(values, flag="--level", default="0.95")
     settings = Settings(
         columns={k.removeprefix("input_"): v for k, v in values.items() if k.startswith("input_") and v},
         weight=values["weight"],
@@ -92,13 +93,13 @@ def _run(text: str, files: Sequence[str], **values: Any) -> None:
         threads=values["threads"],
         chunk_rows=values["chunk_rows"],
         max_memory=memory(values["max_memory"]),
-        ci=asked_interval(values, flag="--level", default="0.95"),
+        ci=asked,
     )
     keys = [key.strip() for key in values["on"].split(",")] if values["on"] is not None else None
     systems = _Systems(specs, settings, values, keys)
     runs = [systems.evaluated(path, files[0]) for path in files]
     pairing = "row order" if keys is None else "key " + ", ".join(keys)
-    made = replace(compare(runs, settings.ci, pairing), warnings=list(dict.fromkeys(systems.warnings)))
+    made = replace(compare(runs, asked, pairing), warnings=list(dict.fromkeys(systems.warnings)))
     if not values["quiet"]:
         for warning in made.warnings:
             say(f"warning: {visible(warning, 1000)}")

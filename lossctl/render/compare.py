@@ -49,7 +49,8 @@ def _notes(made: Comparison) -> Iterator[str]:
     rows = max((each.rows for each in made.differences), default=0)
     yield f"baseline {made.baseline}: {rows:,} rows paired by {made.pairing}"
     yield (
-        f"{made.method.replace('-', ' ')}, {made.asked.resamples:,} resamples; sign-flip test, {FLIPS:,} flips; "
+        f"{made.method.replace('-', ' ')}, {made.asked.resamples:,} resamples; "
+        f"sign-flip test, {FLIPS:,} flips; "
         f"seed {made.asked.seed}; Holm over {made.tests} test{'s' * (made.tests != 1)}"
     )
     for each in made.differences:

@@ -31,11 +31,11 @@ def rows_apart(
     a = b = None
     start = 0
     while True:
-        while a is not None and not a.num_rows or a is None:
+        while (a is not None and not a.num_rows) or a is None:
             a = next(mine, None)
             if a is None:
                 break
-        while b is not None and not b.num_rows or b is None:
+        while (b is not None and not b.num_rows) or b is None:
             b = next(its, None)
             if b is None:
                 break
