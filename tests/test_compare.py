@@ -47,7 +47,7 @@ def pair(tmp_path: Path) -> tuple[str, str]:
 
 
 def test_as_scipy_has_it(pair: tuple[str, str]) -> None:
-    """scipy.stats 1.17.1: bootstrap (200,000, percentile) and permutation_test (400,000, samples) of y - x."""
+    """scipy.stats 1.17.1 on y - x: bootstrap (200,000, percentile), permutation_test (400,000, samples)."""
     (found,) = compared("mae", *pair, "--resamples", "20000")
     assert found["difference"] == pytest.approx(0.4625, abs=1e-12)
     assert (found["low"], found["high"]) == pytest.approx(
