@@ -46,7 +46,9 @@ def run(arguments: list[str], debug: bool) -> int:
         _tell(error, arguments)
         return error.exit_code
     except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else 1
+        # The option parser ends so, with 1, when the reader of its own output is gone; ours ends by value.
+        code = stop.code if isinstance(stop.code, int) else 1
+        return PIPE_CLOSED if code == 1 else code
     except Exception as error:
         return _other(error, arguments, debug)
 
@@ -76,6 +78,12 @@ def _other(error: Exception, arguments: list[str], debug: bool) -> int:
     if getattr(error, "exit_code", None) == PIPE_CLOSED:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still buffered has nowhere to go
         return PIPE_CLOSED
+    if isinstance(error, OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        gone = isinstance(error, BrokenPipeError)
+        if not gone:
+            _say(f"error: cannot write to standard output: {os.strerror(error.errno or 0).lower()}")
+        return PIPE_CLOSED if gone else 4
     if hasattr(error, "format_message"):
         if type(error).__name__ == "NoArgsIsHelpError":
             print(error.format_message())

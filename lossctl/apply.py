@@ -13,13 +13,16 @@ from numpy.typing import NDArray
 
 from lossctl.batch import Block
 from lossctl.columns import Feed
-from lossctl.errors import UsageError
+from lossctl.errors import DataError
 from lossctl.loss.kinds import Largest, Masked, Mean, Pooled, Whole
 from lossctl.loss.spec import Bound
 from lossctl.numeric import row_sum
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+
+# Inputs that a kernel compares element by element.
+COMPARED = (("target", "pred"), ("first", "second"), ("anchor", "positive", "negative"), ("mu", "logvar"))
 
 __all__ = ["Job", "Terms"]
 
@@ -70,6 +73,7 @@ class Job:
 
     def call(self, block: Block, shared: dict[Any, Any]) -> tuple[list[Any], Mask | None]:
         """The kernel's terms as they come, and which rows it uses; `shared` keeps derived arrays."""
+        self._same_widths(block)
         arguments = [self.argument(name, block, shared) for name in self.bound.arguments]
         if self.bound.loss.open_inputs:
             result = self.bound.loss.kernel(
@@ -82,6 +86,19 @@ class Job:
             result, used = result.terms, result.used
         return list(result) if isinstance(result, tuple) else [result], used
 
+    def _same_widths(self, block: Block) -> None:
+        """Vectors that are compared must be equally long: NumPy would stretch one of width 1."""
+        for names in COMPARED:
+            widths = {
+                name: block.arrays[self.feeds[name]].shape[1]
+                for name in names
+                if name in self.feeds and getattr(block.arrays[self.feeds[name]], "ndim", 0) == 2
+            }
+            if len(set(widths.values())) > 1:
+                listed = ", ".join(f"{name} has {width}" for name, width in widths.items())
+                columns = next(iter(self.feeds[name].columns for name in widths))
+                raise DataError(f"vectors differ in width: {listed} values per row", column=",".join(columns))
+
     def argument(self, name: str, block: Block, shared: dict[Any, Any]) -> Any:
         """What the kernel receives for one of its positional parameters."""
         if name == "group" and self.bound.loss.grouped:
@@ -90,10 +107,7 @@ class Job:
             return block.arrays[self.feeds[name]]
         pair = (self.feeds["target"], self.feeds["pred"])
         if pair not in shared:
-            target, pred = block.arrays[pair[0]], block.arrays[pair[1]]
-            if target.shape != pred.shape:
-                raise UsageError(f"target has {_width(target)} values per row, pred {_width(pred)}")
-            shared[pair] = pred - target
+            shared[pair] = block.arrays[pair[1]] - block.arrays[pair[0]]
         return shared[pair]
 
     def terms(self, block: Block, shared: dict[Any, Any]) -> Terms:
@@ -174,7 +188,3 @@ class Job:
             kept: Mask = ~(np.isnan(value) & finite)
             used = kept if used is None else used & kept
         return Terms([value], used)
-
-
-def _width(values: Array) -> int:
-    return values.shape[1] if values.ndim == 2 else 1

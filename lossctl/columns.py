@@ -143,11 +143,27 @@ def assign(
         if chosen is None:
             guessed.append(name)
     vectors = {name for name, columns in places.items() if schema.is_vector(columns)}
+    if bound.loss.pointwise and vectors and len(vectors) < len(places):
+        _refuse_mixture(bound, places, vectors, schema)
     feeds = {}
     for name, item in bound.inputs.items():
         form = choose_form(bound, item, name in vectors, bool(vectors - {name}))
         feeds[name] = _feed(bound, form, places, name, width)
     return Roles(feeds, tuple(guessed))
+
+
+def _refuse_mixture(
+    bound: Bound, places: Mapping[str, tuple[str, ...]], vectors: set[str], schema: Schema
+) -> None:
+    """A number beside a vector would be stretched over it, or over the rows: never what was meant."""
+    wide, narrow = sorted(vectors), sorted(set(places) - vectors)
+    raise DataError(
+        f"{bound.loss.name} compares element by element, but {', '.join(wide)} holds vectors "
+        f"and {', '.join(narrow)} one number per row",
+        path=schema.path,
+        column=",".join(places[wide[0]]),
+        hint="name as many columns for each",
+    )
 
 
 def _feed(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from lossctl.arrow import holds, list_parts, numbers
 from lossctl.columns import Feed, is_list
 from lossctl.domain import REAL
-from lossctl.errors import DataError
+from lossctl.errors import BadValue, DataError
 
 Mask = NDArray[np.bool_]
 EXACT = 1 << 53
@@ -129,9 +129,13 @@ class Loader(ABC):
     def _too_long(self, values: NDArray[Any], name: Callable[[int], str], troubles: list[Trouble]) -> None:
         if values.size == 0 or (int(values.max()) <= EXACT and int(values.min()) >= -EXACT):
             return
+        with np.errstate(invalid="ignore"):
+            self._lost_digits(values, name, troubles)
+
+    def _lost_digits(self, values: NDArray[Any], name: Callable[[int], str], troubles: list[Trouble]) -> None:
         back = values.astype(np.float64)
         # The cast back is undefined at 2^63 and beyond, which a double holds exactly only as a power of two.
-        lost = (np.abs(back) > EXACT) & ((back >= 2.0**63) | (back.astype(values.dtype) != values))
+        lost = (np.abs(back) >= EXACT) & ((back >= 2.0**63) | (back.astype(values.dtype) != values))
         if lost.any():
             rows = any_row(lost)
 
@@ -230,9 +234,19 @@ class Loader(ABC):
 
     def class_count(self, batch: pa.RecordBatch) -> int:
         """Number of classes a label may name: the width of the input it labels."""
+        width = self._label_width(batch)
+        names = self.feed.classes
+        if names is None:
+            return width
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise BadValue("classes", list(names), f"each name once; '{twice[0]}' stands there twice")
+        if width and width != len(names):
+            raise BadValue("classes", list(names), f"{width} names, one per column of the prediction")
+        return len(names)
+
+    def _label_width(self, batch: pa.RecordBatch) -> int:
         columns = self.feed.width_of
-        if self.feed.classes is not None:
-            return len(self.feed.classes)
         if not columns or not set(columns) <= set(batch.schema.names):
             return 0
         if len(columns) > 1:

@@ -220,6 +220,7 @@ class Texts(Loader):
         if column.null_count:
             self._null = np.array(column.is_null().to_pylist(), dtype=bool)
         if self.feed.classes is not None:
+            self.class_count(batch)
             place = {name: at for at, name in enumerate(self.feed.classes)}
             self._codes = np.array([place.get(word, -1) for word in self._words], dtype=np.int64)
         elif self._keys is not None:

@@ -14,7 +14,7 @@ from lossctl.arrow import Mask, holds, numbers
 from lossctl.batch import Reading
 from lossctl.columns import Feed, Roles, Schema, assign
 from lossctl.domain import NONNEG
-from lossctl.errors import MissingColumn, UsageError
+from lossctl.errors import DataError, MissingColumn, UsageError
 from lossctl.groups import GroupTable
 from lossctl.loss.kinds import Form, Largest, Mean, Pooled, Whole
 from lossctl.loss.spec import Bound, Spec
@@ -181,10 +181,12 @@ def _reading(
             text = feed.form.kind in ("text", "group") or name in texts
             wanted.setdefault(name, GROUP_KEY if text else pa.float64())
     for name in (*settings.by, *drawn):
+        if pa.types.is_nested(schema.type_of(name) or pa.string()):
+            raise DataError("holds lists or structs, which are no groups", path=schema.path, column=name)
         wanted.setdefault(name, GROUP_KEY)
+    keep = _keep(settings, schema, dataset, wanted)
     for name in settings.ids:
         wanted.setdefault(name, pa.string())
-    keep = _keep(settings, schema, dataset, wanted)
     groups = GroupTable(settings.by) if settings.by else None
     return Reading(
         feeds,

@@ -11,6 +11,8 @@ from typing import Any, Union, get_args, get_origin
 
 import typer
 
+from lossctl.errors import UsageError
+
 __all__ = ["read_plainly"]
 
 _READ: dict[Any, tuple[Callable[[str], Any], str]] = {
@@ -56,7 +58,27 @@ def read_plainly(command: Any) -> Any:
         _plain(param)
     made = command.get_help_option
     command.get_help_option = lambda ctx: _plain(made(ctx))
+    parse = command.parse_args
+
+    def parse_once(ctx: Any, args: list[str]) -> Any:
+        _refuse_repeated(command.params, args)
+        return parse(ctx, args)
+
+    command.parse_args = parse_once
     return command
+
+
+def _refuse_repeated(params: list[Any], args: list[str]) -> None:
+    """An option that takes one value and is given twice: the parser would drop the first in silence."""
+    words = args[: args.index("--")] if "--" in args else args
+    for param in params:
+        if getattr(param, "multiple", True) or getattr(param, "is_flag", True):
+            continue
+        given = [w for w in words if w.partition("=")[0] in getattr(param, "opts", ())]
+        if len(given) > 1:
+            raise UsageError(
+                f"{given[0].partition('=')[0]} is given twice", hint="it takes one value: give it once"
+            )
 
 
 def _plain(param: Any) -> Any:

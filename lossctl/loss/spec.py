@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -119,6 +120,8 @@ def _sum(part: str, offset: int, whole: str, like: str | None, given: Mapping[st
         found = _COEFFICIENT.match(piece)
         body = piece[found.end() :] if found else piece
         start = offset + at + (found.end() if found else 0)
+        if found and not math.isfinite(float(found.group(1))):
+            raise BadSpec(whole, "the coefficient is not a finite number", at=offset + at)
         terms.append(Term(float(found.group(1)) if found else 1.0, _bound(body, start, whole, like, given)))
     return Spec(tuple(terms))
 

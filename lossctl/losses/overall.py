@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from lossctl.domain import NONNEG
 from lossctl.loss import LARGEST, Array, Pooled, Real, Residual, Whole, like, loss
 from lossctl.losses._values import ratio, root_of_ratio
+
+
+def _first(weights: Array, place: int, least: float) -> int:
+    """The first place whose weights so far exceed those after it by `least`; `place` is a guess near it.
+
+    fsum is exact up to one rounding, which keeps the sign: cumulated doubles would miss an exact half.
+    """
+
+    def reached(at: int) -> bool:
+        return math.fsum((*weights[: at + 1].tolist(), *(-weights[at + 1 :]).tolist())) >= least
+
+    place = min(max(place, 0), len(weights) - 1)
+    while place > 0 and reached(place - 1):
+        place -= 1
+    while place < len(weights) - 1 and not reached(place):
+        place += 1
+    return place
 
 
 def _weighted_median(size: Array, weights: Array | None) -> float:
@@ -19,10 +38,8 @@ def _weighted_median(size: Array, weights: Array | None) -> float:
     rank = np.lexsort((weights, size))
     ordered, heavy = size[rank], weights[rank]
     ordered, heavy = ordered[heavy > 0.0], heavy[heavy > 0.0]
-    below = np.cumsum(heavy)
-    half = 0.5 * below[-1]
-    lower = ordered[np.searchsorted(below, half, side="left")]
-    upper = ordered[min(np.searchsorted(below, half, side="right"), len(ordered) - 1)]
+    place = int(np.searchsorted(np.cumsum(heavy), 0.5 * np.sum(heavy)))
+    lower, upper = ordered[_first(heavy, place, 0.0)], ordered[_first(heavy, place, math.ulp(0.0))]
     return float(lower + 0.5 * (upper - lower))
 
 
