@@ -39,7 +39,8 @@ def all_losses() -> list[Loss]:
     for family in families():
         _load(family)
     load_entry_points()
-    return list(_REGISTRY.values())
+    order = {family: at for at, family in enumerate(families())}
+    return sorted(_REGISTRY.values(), key=lambda loss: order.get(loss.family, len(order)))
 
 
 def known_names() -> list[str]:
