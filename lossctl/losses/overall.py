@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from lossctl.domain import NONNEG
-from lossctl.loss import LARGEST, Array, Pooled, Real, Residual, Whole, like, loss
-from lossctl.losses._values import ratio, root_of_ratio
+from lossctl.loss import LARGEST, Array, Pooled, Real, Residual, Whole, gradient, like, loss
+from lossctl.losses._values import ratio, root_of_ratio, root_slope
 
 
 def _first(weights: Array, place: int, least: float) -> int:
@@ -63,6 +63,7 @@ def rmse(residual: Residual) -> tuple[Array, int]:
     """Root of the mean squared error, in the unit of the target.
 
     Formula: √(Σw·r² / Σw), r = pred − target.
+    Gradient: of a row alone sign(r); of a vector row r / √(k·Σr²).
     Aggregate: the root is taken once, of the exact mean; a row alone gives |r|.
     Use when: an error in the target's own unit is wanted that punishes large errors.
     See also: mse.
@@ -73,6 +74,11 @@ def rmse(residual: Residual) -> tuple[Array, int]:
     5.0
     """
     return residual * residual, 1
+
+
+@gradient(rmse)
+def _(residual: Array) -> Array:
+    return root_slope(residual)
 
 
 @loss(

@@ -9,7 +9,8 @@ import numpy as np
 
 from lossctl.domain import NONNEG, POSITIVE, Interval
 from lossctl.loss import Array, Form, Masked, Param, Pooled, Real, gradient, like, loss
-from lossctl.losses._values import ratio, root_of_ratio
+from lossctl.losses._values import ratio, root_of_ratio, root_slope
+from lossctl.numeric import row_sum
 
 AboveMinusOne = Annotated[Array, Form("real", domain=Interval(-1.0, math.inf, open_low=True, open_high=True))]
 
@@ -37,6 +38,7 @@ def wape(target: Real, pred: Real) -> tuple[Array, Array]:
     """Weighted absolute percentage error: total absolute error over total absolute target.
 
     Formula: Σ|pred − target| / Σ|target|.
+    Gradient: of a row alone sign(pred − target) / Σ|target|.
     Aggregate: a ratio of totals; a row alone gives |r|/|target|.
     Use when: percentage errors are wanted but single targets may be near zero (unlike mape).
     References: Kolassa & Schütz (2007), Advantages of the MAD/Mean Ratio over the MAPE.
@@ -46,6 +48,13 @@ def wape(target: Real, pred: Real) -> tuple[Array, Array]:
     0.75
     """
     return np.abs(pred - target), np.abs(target)
+
+
+@gradient(wape)
+def _(target: Array, pred: Array) -> Array:
+    size = np.abs(target)
+    bottom = size if size.ndim == 1 else row_sum(size)[:, None]
+    return np.sign(pred - target) / bottom
 
 
 @loss(
@@ -98,6 +107,7 @@ def rmsle(target: AboveMinusOne, pred: AboveMinusOne) -> tuple[Array, int]:
     """Root of the mean squared error of logarithms.
 
     Formula: √(Σw·(log(1 + pred) − log(1 + target))² / Σw).
+    Gradient: of a row alone sign(gap) / (1 + pred).
     Aggregate: the root is taken once, of the exact mean.
     Use when: msle is wanted on the scale of a relative error.
     References: Tofallis (2015), A better measure of relative prediction accuracy.
@@ -108,6 +118,11 @@ def rmsle(target: AboveMinusOne, pred: AboveMinusOne) -> tuple[Array, int]:
     """
     gap = _log_gap(target, pred)
     return gap * gap, 1
+
+
+@gradient(rmsle)
+def _(target: Array, pred: Array) -> Array:
+    return root_slope(_log_gap(target, pred)) / (1.0 + pred)
 
 
 @loss(
