@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import types
 from pathlib import Path
@@ -350,7 +351,7 @@ def metric_learning() -> Golden:
     return g
 
 
-def torchvision(folder: Path = Path("/work/venvs/torchvision-src/torchvision")) -> Golden | None:
+def torchvision(folder: Path = Path(os.environ.get("TORCHVISION_SOURCE", "torchvision"))) -> Golden | None:
     """The wheel does not fit this torch, but its losses are plain Python: unpack torchvision/ops from it."""
     if not folder.is_dir():
         return None
