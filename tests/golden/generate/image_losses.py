@@ -351,8 +351,9 @@ def metric_learning() -> Golden:
     return g
 
 
-def torchvision(folder: Path = Path(os.environ.get("TORCHVISION_SOURCE", "torchvision"))) -> Golden | None:
+def torchvision() -> Golden | None:
     """The wheel does not fit this torch, but its losses are plain Python: unpack torchvision/ops from it."""
+    folder = Path(os.environ.get("TORCHVISION_SOURCE", "torchvision"))
     if not folder.is_dir():
         return None
     bare_package("torchvision", folder)
