@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Any
@@ -36,7 +37,7 @@ _TEXT_WIDTH = 12
 _ODD_START = re.compile(r"\n(?![A-Za-z0-9_])")
 
 
-class TextSamples:
+class TextSamples(ABC):
     """What the text formats share: lines joined from pieces, vectors spread over columns."""
 
     null = ""
@@ -49,8 +50,9 @@ class TextSamples:
     def header(self) -> str:
         return ""
 
+    @abstractmethod
     def line(self, rows: Rows) -> Sequence[Piece]:
-        raise NotImplementedError
+        """The pieces of a line, for every row."""
 
     def write(self, block: Mapping[str, Any], ignored: Mapping[str, Flags] | None = None) -> None:
         rows = Rows.of(self._columns, block, ignored or {})

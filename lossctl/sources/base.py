@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -45,7 +46,7 @@ class Identity:
 
 
 @dataclass
-class Source:
+class Source(ABC):
     """One opened file or stream; each format extends it."""
 
     path: str
@@ -57,9 +58,9 @@ class Source:
     identity: Identity | None = None
     tally: Tally = field(default_factory=lambda: Tally())
 
+    @abstractmethod
     def open(self) -> None:
         """Read the header or footer."""
-        raise NotImplementedError
 
     def unchanged(self, state: os.stat_result | None = None) -> None:
         """Refuse a regular file that is no longer the one that was found."""
@@ -80,16 +81,19 @@ class Source:
             name: self.partition[name] for name in wanted if name not in places and name in self.partition
         }
 
+    @abstractmethod
     def cut(self, plan: Plan, start: int) -> Iterator[Piece]:
-        raise NotImplementedError
+        """The pieces of the source, the first at row `start` of the data set."""
 
+    @abstractmethod
     def plan(self, wanted: Mapping[str, pa.DataType | None]) -> Plan:
-        raise NotImplementedError
+        """Where the wanted columns are; refuses those that are not."""
 
+    @abstractmethod
     def peek(self, plan: Plan, rows: int) -> dict[str, list[object]]:
-        raise NotImplementedError
+        """The first values of the planned columns."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - a source may have nothing to give back
         """Give back what is open; the source is not read again."""
 
 
@@ -131,7 +135,7 @@ def constant(value: str | None, rows: int) -> pa.DictionaryArray:
 
 
 @dataclass
-class Piece:
+class Piece(ABC):
     """One independently decodable run of rows; `read` is meant for a worker thread."""
 
     path: str
@@ -162,8 +166,9 @@ class Piece:
                 return
             yield batch
 
+    @abstractmethod
     def batches(self) -> Iterator[pa.RecordBatch]:
-        raise NotImplementedError
+        """The rows as Arrow batches."""
 
 
 class Tally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -71,8 +72,9 @@ class JoinedPiece(Piece):
             error.hint = f"{error.hint + '; ' if error.hint else ''}the value is from {path}, row {at}"
             error.facts.update(target_path=path, target_row=at)
 
+    @abstractmethod
     def origin(self, row: int) -> tuple[str, int]:
-        raise NotImplementedError
+        """File and row there of the target beside the row."""
 
 
 @dataclass
