@@ -7,21 +7,23 @@ from collections.abc import Sequence
 import numpy as np
 
 from lossctl.apply import Job
+from lossctl.loss.params import value_text
 from lossctl.plan import Plan
 from lossctl.result import Score
 from lossctl.spine import Outcome
 
-__all__ = ["warnings_of"]
+__all__ = ["clipped", "warnings_of"]
 
 _WORDS = {"inf": "infinite", "-inf": "minus infinity", "nan": "not a number"}
 
 
 def warnings_of(plan: Plan, outcome: Outcome, scores: Sequence[Score]) -> list[str]:
-    """Rows that are not distributions, rows of infinite loss, regression losses on class labels."""
+    """Rows that are no distributions, were clipped or have an infinite loss; regression losses on labels."""
     made = [
         f"{columns}: {count} rows of probabilities do not sum to one"
         for columns, count in sorted(outcome.notes.items())
     ]
+    made += clipped(plan, outcome)
     for score in scores:
         if not score.group:
             made += [
@@ -34,6 +36,25 @@ def warnings_of(plan: Plan, outcome: Outcome, scores: Sequence[Score]) -> list[s
         for name in labels
     ]
     return made
+
+
+def clipped(plan: Plan, outcome: Outcome) -> list[str]:
+    """How many rows each loss clipped, by which parameter."""
+    return [
+        f"{job.bound.text}: {outcome.clipped[job.bound.text]} of {outcome.tally.used} rows were clipped "
+        f"({_clipping(job)})"
+        for job in plan.jobs
+        if job.bound.text in outcome.clipped
+    ]
+
+
+def _clipping(job: Job) -> str:
+    params = job.bound.loss.params
+    return ", ".join(
+        f"{param.kebab}={value_text(job.bound.params[name])}"
+        for name, param in params.items()
+        if param.meta.clips and job.bound.params[name] != param.default
+    )
 
 
 def _labels_as_numbers(job: Job, outcome: Outcome) -> list[str]:

@@ -136,7 +136,9 @@ def to_result(plan: Plan, outcome: Outcome, dataset: Any) -> Result:
     """
     rows = RowCount(outcome.tally.read, outcome.tally.used, outcome.tally.filtered, outcome.tally.skipped)
     check_counts(rows, dataset.promised_rows)
-    inputs = [InputFile(s.path, s.format, outcome.rows_of[s.path] or s.rows) for s in dataset.sources]
+    inputs = [
+        InputFile(s.path, s.format, outcome.rows_of[s.path] or s.rows, s.checksums) for s in dataset.sources
+    ]
     scores = [
         _spec_score(plan, outcome, spec, code, group) for code, group in _groups(plan) for spec in plan.specs
     ]
@@ -167,6 +169,6 @@ def _groups(plan: Plan) -> Iterable[tuple[int | None, dict[str, str]]]:
     table = plan.reading.groups
     if table is not None:
         keys = table.keys()
-        for code in sorted(range(len(keys)), key=lambda code: sort_key(keys[code])):
+        for code in sorted(table.met(), key=lambda code: sort_key(keys[code])):
             yield code, keys[code]
     yield None, {}

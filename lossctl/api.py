@@ -23,12 +23,18 @@ def compute(
     elements: str = "mean",
     nan: str = "error",
     like: str | None = None,
+    ci: float | None = None,
+    cluster: Any = None,
+    seed: int | None = None,
+    resamples: int | None = None,
     **inputs: Any,
 ) -> Result:
     """Evaluate a spec over arrays of shape (n,) or (n, k), or over the columns of a DataFrame.
 
     With `data` (a pandas DataFrame, pyarrow Table or mapping of columns) the other arguments are column
-    names. Further inputs of the loss (anchor, lower, group, ...) are keywords.
+    names. Further inputs of the loss (anchor, lower, group, ...) are keywords. `ci` is the level of a
+    confidence interval in each score's `interval`: rows with one value of `cluster` are drawn together,
+    `resamples` times (2000), from `seed` (0).
     Raises the errors of lossctl.errors: UsageError for the spec, DataError for the data.
 
     >>> compute("mae", [1.0, 2.0], [1.5, 2.0]).value
@@ -44,16 +50,28 @@ def compute(
     specs = parse(spec, like=like)
     if data is not None:
         table, columns = table_of(data), roles
-        names = {"weight": weight, "by": by}
+        names = {"weight": weight, "by": by, "cluster": cluster}
     else:
         arrays = {**roles, **({"weight": weight} if weight is not None else {})}
         by_columns = by if isinstance(by, Mapping) else {} if by is None else {"by": by}
-        table = table_of({**arrays, **by_columns})
+        drawn = next(
+            name for name in ("cluster", "cluster_", "cluster__") if name not in {**arrays, **by_columns}
+        )
+        table = table_of({**arrays, **by_columns, **({} if cluster is None else {drawn: cluster})})
         columns = {name: name for name in roles}
         names = {"weight": None if weight is None else "weight", "by": list(by_columns)}
+        names["cluster"] = None if cluster is None else drawn
     keys = [names["by"]] if isinstance(names["by"], str) else list(names["by"] or ())
     return _run(
-        MemoryDataset(table), specs, columns, names["weight"], keys, reduction, elements, nan, 2, None
+        MemoryDataset(table),
+        specs,
+        columns=columns,
+        weight=names["weight"],
+        by=keys,
+        reduction=reduction,
+        elements=elements,
+        missing=nan,
+        ci=_interval(ci, names["cluster"], seed, resamples),
     )
 
 
@@ -67,17 +85,29 @@ def evaluate(
     elements: str = "mean",
     nan: str = "error",
     like: str | None = None,
+    ci: float | None = None,
+    cluster: str | None = None,
+    seed: int | None = None,
+    resamples: int | None = None,
     threads: int = 2,
     chunk_rows: int | None = None,
     target_file: str | Sequence[str] | None = None,
     on: str | Sequence[str] = (),
     join: str = "strict",
+    input_format: str | None = None,
+    delimiter: str | None = None,
+    na: str | Sequence[str] = (),
+    expect_rows: int | None = None,
+    require_checksums: bool = False,
     **columns: str,
 ) -> Result:
     """Evaluate a spec over files (CSV, Parquet, globs, directories), streaming.
 
     Column names are keywords: target="y", pred="p_*", anchor=...; unsaid ones are guessed. Targets in a file
     of their own (`target_file`) are joined one-to-one on the key columns `on`; `join` is strict or inner.
+    `ci`, `cluster` (a column), `seed` and `resamples` ask for confidence intervals as in `compute`.
+    `na`: CSV cells of these texts are empty; `expect_rows`: refuse data with more or fewer rows;
+    `require_checksums`: refuse what is not a Parquet file with a checksum on every page read.
     Raises the errors of lossctl.errors.
     """
     from lossctl.loss.spec import parse
@@ -88,47 +118,54 @@ def evaluate(
     paths = [path] if isinstance(path, str) else list(path)
     if target_file is None and (on or join != "strict"):
         raise UsageError("on and join are for target_file")
+    form: dict[str, Any] = {"input_format": input_format, "delimiter": delimiter, "threads": threads}
+    form["require_checksums"] = require_checksums
+    form["na"] = [na] if isinstance(na, str) else list(na)
     opened: Any
     if target_file is None:
-        opened = open_dataset(paths, threads=threads)
+        opened = open_dataset(paths, **form)
     else:
         from lossctl.sources.join import open_joined
 
-        opened = open_joined(paths, target_file, on, join, threads=threads)
+        opened = open_joined(paths, target_file, on, join, **form)
     with opened as dataset:
-        return _run(dataset, specs, columns, weight, keys, reduction, elements, nan, threads, chunk_rows)
+        return _run(
+            dataset,
+            specs,
+            columns=columns,
+            weight=weight,
+            by=keys,
+            reduction=reduction,
+            elements=elements,
+            missing=nan,
+            threads=threads,
+            chunk_rows=chunk_rows,
+            expect_rows=expect_rows,
+            ci=_interval(ci, cluster, seed, resamples),
+        )
 
 
-def _run(
-    dataset: Any,
-    specs: Any,
-    columns: Mapping[str, Any],
-    weight: str | None,
-    by: Sequence[str],
-    reduction: str | None,
-    elements: str,
-    nan: str,
-    threads: int,
-    chunk_rows: int | None,
-) -> Result:
+def _interval(level: float | None, cluster: str | None, seed: int | None, resamples: int | None) -> Any:
+    """The Bootstrap asked for, or None."""
+    from lossctl.bootstrap import asked
+
+    if level is not None:
+        return asked("ci", level, seed=seed, resamples=resamples, cluster=cluster)
+    if (cluster, seed, resamples) != (None, None, None):
+        raise UsageError("cluster, seed and resamples are for an interval", hint="ask for one with ci=0.95")
+    return None
+
+
+def _run(dataset: Any, specs: Any, **said: Any) -> Result:
     from lossctl.aggregate import to_result
     from lossctl.plan import REDUCTIONS, Settings, make_plan
     from lossctl.spine import run
 
-    if nan not in ("error", "skip", "propagate"):
-        raise UsageError(f"nan={nan!r} is not error, skip or propagate")
-    if reduction is not None and reduction not in REDUCTIONS[:-1]:
-        raise UsageError(f"reduction={reduction!r} is not one of {', '.join(REDUCTIONS[:-1])}")
-    settings = Settings(
-        columns=columns,
-        weight=weight,
-        by=by,
-        reduction=reduction,
-        elements=elements,
-        missing=nan,
-        threads=threads,
-        chunk_rows=chunk_rows,
-    )
+    settings = Settings(**said)
+    if settings.missing not in ("error", "skip", "propagate"):
+        raise UsageError(f"nan={settings.missing!r} is not error, skip or propagate")
+    if settings.reduction is not None and settings.reduction not in REDUCTIONS[:-1]:
+        raise UsageError(f"reduction={settings.reduction!r} is not one of {', '.join(REDUCTIONS[:-1])}")
     plan = make_plan(specs, settings, dataset)
     if dataset.promised_rows == 0:
         raise DataError("there are no rows")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -24,7 +24,9 @@ Mask = NDArray[np.bool_]
 # Inputs that a kernel compares element by element.
 COMPARED = (("target", "pred"), ("first", "second"), ("anchor", "positive", "negative"), ("mu", "logvar"))
 
-__all__ = ["Job", "Terms"]
+_ROUNDING = 1e-9  # a kernel may take another way to the same value when nothing is clipped
+
+__all__ = ["Job", "Terms", "changed"]
 
 
 @dataclass
@@ -124,6 +126,17 @@ class Job:
             made = self._row_value(columns, used)
         return self._voided(made, block)
 
+    @cached_property
+    def unclipped(self) -> Job | None:
+        """The same without clipping; None when nothing is clipped."""
+        params = self.bound.loss.params
+        off = {
+            name: param.default
+            for name, param in params.items()
+            if param.meta.clips and self.bound.params[name] != param.default
+        }
+        return replace(self, bound=replace(self.bound, params={**self.bound.params, **off})) if off else None
+
     def row_values(self, block: Block, shared: dict[Any, Any]) -> tuple[Array, Mask | None]:
         """Each row's own value, and which rows have one."""
         columns, used = self.call(block, shared)
@@ -188,3 +201,16 @@ class Job:
             kept: Mask = ~(np.isnan(value) & finite)
             used = kept if used is None else used & kept
         return Terms([value], used)
+
+
+def changed(ones: list[Any], others: list[Any], repeat: int = 1) -> int:
+    """Rows in which any term differs by more than rounding; NaN is like NaN."""
+    differs: Any = np.False_
+    for one, other in zip(ones, others, strict=True):
+        if isinstance(one, int) or isinstance(other, int):
+            continue
+        near = np.abs(one - other) <= _ROUNDING * np.abs(one)
+        differs = differs | ~(near | (one == other) | (np.isnan(one) & np.isnan(other)))
+    if repeat > 1:
+        differs = differs.reshape(-1, repeat).any(axis=1)
+    return int(np.count_nonzero(differs))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lossctl.columns import Feed
 from lossctl.decode import Fault, Loader
 from lossctl.decode_lists import loader
-from lossctl.errors import BadRow
+from lossctl.errors import BadRow, DataError
 from lossctl.groups import GroupTable, Keys, dictionary_codes
 from lossctl.loss.kinds import Ragged
 
@@ -94,12 +94,17 @@ class Reader:
 
     def blocks(self, batch: pa.RecordBatch, start: int, path: str, first_row: int) -> Iterator[Block]:
         """Blocks of one Arrow batch whose first row is `start` in the data set, `first_row` in its file."""
-        for each in self.loaders.values():
-            each.attach(batch)
+        try:
+            for each in self.loaders.values():
+                each.attach(batch)
+        except DataError as error:  # a loader does not know the file
+            error.locate(path)
+            raise
         if start == 0:
             self.head = {feed: each.head(HEAD) for feed, each in self.loaders.items()}
-        codes = self.reading.groups.codes(batch, path, first_row) if self.reading.groups is not None else None
         keep = self.reading.keep(batch) if self.reading.keep else None
+        groups = self.reading.groups
+        codes = groups.codes(batch, path, first_row, keep) if groups is not None else None
         clusters = self._clusters(batch, path, first_row) if self.reading.cluster is not None else None
         for low in range(0, batch.num_rows, self.block_rows):
             high = min(low + self.block_rows, batch.num_rows)
@@ -140,7 +145,11 @@ class Reader:
     def _block(self, low: int, high: int, path: str, first_row: int, keep: Mask | None) -> Block:
         count = high - low
         wanted = None if keep is None else keep[low:high]
-        loaded = {feed: each.load(low, high) for feed, each in self.loaders.items()}
+        try:
+            loaded = {feed: each.load(low, high) for feed, each in self.loaders.items()}
+        except DataError as error:
+            error.locate(path)
+            raise
         missing = self._missing(loaded, count, wanted, path, first_row + low)
         kept, void = wanted, None
         if missing is not None and self.reading.missing == "skip":

@@ -20,10 +20,11 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from lossctl.errors import ResourceError, UsageError
+from lossctl.bootstrap import ENOUGH, Bootstrap, require_totals
+from lossctl.errors import ResourceError, size_text
 from lossctl.exact import ExactSum, Workspace
 from lossctl.exact_groups import GroupedSums
-from lossctl.loss.kinds import Largest, Pooled, Whole
+from lossctl.loss.kinds import Pooled
 
 __all__ = [
     "CLUSTER",
@@ -44,24 +45,8 @@ Hashes: TypeAlias = NDArray[np.uint64]
 HASHED = 4096
 ROWS = 2000
 ALL = HASHED + ROWS
-ENOUGH = 50  # clusters; with fewer an interval is not worth its name
 CLUSTER = "\0cluster"  # in Block.extra; no file can name a column so
 _SPLITTER = 134217729.0  # 2^27 + 1
-
-
-@dataclass(frozen=True)
-class Bootstrap:
-    """What an interval is asked for with; `cluster` is the column whose values are drawn as a whole."""
-
-    level: float
-    seed: int = 0
-    resamples: int = 2000
-    cluster: str | None = None
-
-    @property
-    def least(self) -> int:
-        """The fewest buckets with rows that allow an interval."""
-        return ENOUGH if self.cluster is not None else 20
 
 
 def hash_rows(rows: Codes) -> Hashes:
@@ -193,7 +178,7 @@ class Buckets:
         )
         if state.nbytes > self.cap:
             raise ResourceError(
-                f"the intervals of {groups:,} groups pass {self.cap >> 20} MiB",
+                f"the intervals of {groups:,} groups pass {size_text(self.cap)}",
                 hint="leave out --ci or --by, or raise --max-memory",
             )
 
@@ -255,10 +240,6 @@ class Sums:
 
 def moments_of(job: Any) -> tuple[int, ...]:
     """The terms of a job whose squares are needed; raises UsageError for a loss that has no totals."""
+    require_totals(job.bound)
     reduction = job.bound.loss.reduction
-    if isinstance(reduction, Whole | Largest):
-        raise UsageError(
-            f"{job.bound.text} has no interval: it is not a function of sums over rows",
-            hint="leave it out, or ask for the interval of another loss",
-        )
     return reduction.moments if job.reduction == "pooled" and isinstance(reduction, Pooled) else ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -89,7 +90,7 @@ class Schema:
             if not matches:
                 raise MissingColumn(role, part, self.names, path=self.path)
             found.extend(matches)
-        twice = [name for name in found if found.count(name) > 1]
+        twice = [name for name, count in Counter(found).items() if count > 1]
         if twice:
             raise DataError(f"column '{twice[0]}' stands twice in --{role}", path=self.path)
         return tuple(self._side(role, name) for name in found)
@@ -148,6 +149,7 @@ def assign(
     feeds = {}
     for name, item in bound.inputs.items():
         form = choose_form(bound, item, name in vectors, bool(vectors - {name}))
+        _refuse_truths(name, form, places[name], schema)
         feeds[name] = _feed(bound, form, places, name, width)
     return Roles(feeds, tuple(guessed))
 
@@ -164,6 +166,26 @@ def _refuse_mixture(
         column=",".join(places[wide[0]]),
         hint="name as many columns for each",
     )
+
+
+def _refuse_truths(name: str, form: Form, columns: Sequence[str], schema: Schema) -> None:
+    """A prediction stored as true or false was rounded before: it is a class, but no number any more."""
+    if name != "pred" or form.kind not in ("real", "prob", "positive"):
+        return
+    for column in columns:
+        if _truths(schema.type_of(column)):
+            raise DataError(
+                f"holds truth values where the loss takes {form.kind} predictions",
+                path=schema.path,
+                column=column,
+                hint="store the predicted numbers, or choose a loss for classes such as zero-one",
+            )
+
+
+def _truths(kind: pa.DataType | None) -> bool:
+    while kind is not None and (is_list(kind) or pa.types.is_dictionary(kind)):
+        kind = kind.value_type
+    return kind is not None and bool(pa.types.is_boolean(kind))
 
 
 def _feed(

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from lossctl.buckets import Bootstrap
+from lossctl.bootstrap import Bootstrap
 from lossctl.errors import DataError, UsageError, visible
 from lossctl.intervals import method_of, require_enough
 from lossctl.resample import FLIPS, Leaf, centres, holm, leaf, p_value, percentiles, poisson, signs, under

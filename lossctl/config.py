@@ -10,21 +10,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from lossctl.config_values import allowance, column, known, number, optional, text, texts, whole
+from lossctl.config_checks import check_of, settings_of
+from lossctl.config_values import column, known, text, texts
 from lossctl.errors import BadValue, ResourceError, UsageError, visible
-from lossctl.gate import Check
 from lossctl.loss.spec import Spec, parse
 from lossctl.plan import REDUCTIONS
+from lossctl.verdicts import SIGNIFICANT, VALUE, Check
 
 __all__ = ["CheckPlan", "GateConfig", "build", "discover", "load"]
 
 SCHEMA = "lossctl.config/1"
-TOP = ("schema", "baseline", "on-inconclusive", "data", "check")
+TOP = ("schema", "baseline", "on-inconclusive", "needs", "data", "check")
 SHARED = (
     *("files", "weight", "by", "where", "nan", "like", "reduction", "elements", "width"),
-    *("input-format", "delimiter", "min-rows"),
+    *("input-format", "delimiter", "na", "min-rows", "expect-rows", "target-file", "on", "join"),
+    "require-checksums",
+    *("ci", "cluster", "seed", "resamples"),
 )
-OWN = ("name", "spec", "max", "min", "max-regression", "severity", "on-inconclusive")
+OWN = ("name", "spec", "max", "min", "max-regression", "severity", "on-inconclusive", "needs")
 CHOICES = {
     "nan": ("error", "skip", "propagate"),
     "elements": ("mean", "sum"),
@@ -32,18 +35,24 @@ CHOICES = {
     "on-inconclusive": ("fail", "warn", "pass"),
     "reduction": REDUCTIONS[:-1],
     "input-format": ("csv", "parquet"),
+    "join": ("strict", "inner"),
+    "needs": (VALUE, SIGNIFICANT),
 }
 
 
 @dataclass(frozen=True)
 class CheckPlan:
-    """A check with what its pass needs: the loss, files, columns by role and the other settings."""
+    """A check with what its pass needs: the loss, files, columns by role and the other settings.
+
+    notes: what the user should know of how it is judged.
+    """
 
     check: Check
     spec: Spec
     files: tuple[str, ...]
     columns: Mapping[str, str | tuple[str, ...]]
     settings: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -94,9 +103,14 @@ def _read(path: str) -> dict[str, Any]:
 
 
 def build(
-    config: GateConfig, shared: Mapping[str, Any], extra: Sequence[Mapping[str, Any]]
+    config: GateConfig,
+    shared: Mapping[str, Any],
+    extra: Sequence[Mapping[str, Any]],
+    given: Mapping[str, Any] | None = None,
 ) -> list[CheckPlan]:
-    """All checks: those of the configuration, then `extra` from flags. `shared` wins over [data].
+    """All checks: those of the configuration, then `extra` from flags.
+
+    `shared` wins over [data], `given` over the configuration's own needs and on-inconclusive.
 
     Raises UsageError, naming the place, for whatever is wrong.
     """
@@ -116,18 +130,34 @@ def build(
             raise UsageError("there are no checks", hint="add [[check]] tables, or --max 'SPEC=LIMIT'")
     files = _placed(own, config.folder)
     defaults = {**files, **shared}
-    top = {"on-inconclusive": data["on-inconclusive"]} if "on-inconclusive" in data else {}
+    top = {name: data[name] for name in ("on-inconclusive", "needs") if name in data} | dict(given or {})
     pending = [(f"{origin}, check {at}", _placed(each, config.folder)) for at, each in enumerate(tables, 1)]
     pending += [("the command line", dict(each)) for each in extra]
     specs = [_spec(place, table, defaults) for place, table in pending]
     roles = {role for spec in specs for term in spec.terms for role in term.bound.inputs}
     with _at(f"{origin}, [data]"):
+        for key in own:
+            if key in TOP:
+                raise UsageError(f"'{visible(key)}' does not stand here", hint="it belongs above [data]")
         known("key", defaults, (*SHARED, *sorted(_dashed(roles))))
     plans = []
     for (place, table), spec in zip(pending, specs, strict=True):
         with _at(place):
             plans.append(_plan(table, spec, defaults, top))
+    with _at(origin):
+        _used(defaults, plans)
     return _named(plans)
+
+
+def _used(defaults: Mapping[str, Any], plans: Sequence[CheckPlan]) -> None:
+    """Refuse what all checks share when none of them has a use for it."""
+    for names, purpose, setting in (
+        (("cluster", "seed", "resamples"), "an interval: say ci = 0.95 (--ci)", "ci"),
+        (("on", "join"), "a join: name the target-file", "target_file"),
+    ):
+        for name in names:
+            if defaults.get(name) and not any(plan.settings[setting] for plan in plans):
+                raise UsageError(f"{name} is for {purpose}")
 
 
 @contextmanager
@@ -166,62 +196,8 @@ def _plan(
     if not files:
         raise UsageError("no files are named", hint='name them: lossctl gate FILE, or files = ["..."]')
     columns = {role: column(role, said[key]) for role in mine for key in _spellings(role) if key in said}
-    width = said.get("width")
-    settings = {
-        "weight": optional("weight", said),
-        "by": texts("by", said.get("by", ())),
-        "where": optional("where", said),
-        "missing": said.get("nan", "error"),
-        "reduction": said.get("reduction"),
-        "elements": said.get("elements", "mean"),
-        "width": None if width is None else whole("width", width),
-        "input_format": said.get("input-format"),
-        "delimiter": optional("delimiter", said),
-    }
-    return CheckPlan(_check(said, spec, settings), spec, files, columns, settings)
-
-
-def _check(said: Mapping[str, Any], spec: Spec, settings: Mapping[str, Any]) -> Check:
-    limits = [said.get(name) for name in ("max", "min", "max-regression")]
-    if all(limit is None for limit in limits):
-        raise UsageError("it has no limit", hint="give it max, min or max-regression")
-    maximum, minimum = (
-        None if x is None else number(n, x) for n, x in zip(("max", "min"), limits[:2], strict=True)
-    )
-    if maximum is not None and minimum is not None and minimum > maximum:
-        raise UsageError(f"min {minimum!r} is above max {maximum!r}: nothing could pass")
-    regression = None if limits[2] is None else allowance("max-regression", limits[2])
-    conditions = {"weight": settings["weight"], "where": settings["where"]}
-    if settings["missing"] != "error":
-        conditions["nan"] = settings["missing"]
-    return Check(
-        name=text("name", said["name"]) if "name" in said else "",
-        spec=spec.text,
-        direction=_direction(spec, regression is not None),
-        maximum=maximum,
-        minimum=minimum,
-        regression=regression,
-        by=settings["by"],
-        min_rows=None if said.get("min-rows") is None else whole("min-rows", said["min-rows"]),
-        severity=said.get("severity", "error"),
-        on_inconclusive=said.get("on-inconclusive", "fail"),
-        conditions={name: value for name, value in conditions.items() if value is not None},
-    )
-
-
-def _direction(spec: Spec, needed: bool) -> str:
-    """Which way is better, from the declarations; a negative coefficient turns it round."""
-    turned = {"lower": "higher", "higher": "lower"}
-    ways = {
-        turned.get(t.bound.loss.direction, "zero") if t.coefficient < 0 else t.bound.loss.direction
-        for t in spec.terms
-    }
-    if len(ways) > 1 and needed:
-        raise UsageError(
-            f"'{visible(spec.text)}' has no max-regression: its parts get better in different ways",
-            hint="check the parts one by one",
-        )
-    return ways.pop()
+    settings, notes = settings_of(said, table, spec)
+    return CheckPlan(check_of(said, spec, settings), spec, files, columns, settings, notes)
 
 
 def _named(plans: Sequence[CheckPlan]) -> list[CheckPlan]:
@@ -249,15 +225,16 @@ def _placed(table: Mapping[str, Any], folder: str) -> dict[str, Any]:
     """The table with its files relative to the configuration's folder."""
     made = dict(table)
     if folder and "files" in made:
-        made["files"] = tuple(
-            path
-            if path == "-"
-            else os.path.join(glob.escape(folder), path)
-            if glob.has_magic(path)
-            else os.path.join(folder, path)
-            for path in texts("files", made["files"])
-        )
+        made["files"] = tuple(_inside(folder, path) for path in texts("files", made["files"]))
+    if folder and made.get("target-file"):
+        made["target-file"] = _inside(folder, text("target-file", made["target-file"]))
     return made
+
+
+def _inside(folder: str, path: str) -> str:
+    if path == "-":
+        return path
+    return os.path.join(glob.escape(folder) if glob.has_magic(path) else folder, path)
 
 
 def _dashed(roles: set[str]) -> set[str]:

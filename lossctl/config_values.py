@@ -9,7 +9,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from lossctl.errors import BadValue, UnknownName, UsageError, visible
-from lossctl.gate import Allowance
+from lossctl.verdicts import Allowance
 
 __all__ = ["allowance", "column", "known", "number", "optional", "text", "texts", "whole"]
 
@@ -70,6 +70,12 @@ def _nonnegative(name: str, value: Any) -> Decimal:
 def whole(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise BadValue(name, value, "a whole number from 1")
+    return value
+
+
+def truth(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise BadValue(name, value, "true or false")
     return value
 
 

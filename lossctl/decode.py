@@ -96,13 +96,16 @@ class Loader(ABC):
             )
 
     def check(self, values: NDArray[Any], valid: Mask | None, name: Callable[[int], str]) -> Loaded:
-        """Convert to float64 and hold against the domain; `values` may be (n,) or (n, k)."""
+        """Convert to float64 and hold against the domain; `values` may be (n,) or (n, k).
+
+        `valid` tells nulls from other values, by row or by element.
+        """
         troubles: list[Trouble] = []
         if values.dtype.kind in "iu" and values.dtype.itemsize == 8:
             self._too_long(values, name, troubles)
         data = values if values.dtype == np.float64 else values.astype(np.float64)
         if valid is not None:
-            data = np.where(valid if data.ndim == 1 else valid[:, None], data, np.nan)
+            data = np.where(valid if data.ndim == valid.ndim else valid[:, None], data, np.nan)
         domain = self.form.domain
         if domain.covers(data):
             return Loaded(data, None, troubles)
@@ -158,7 +161,8 @@ class Loader(ABC):
         def describe(row: int) -> tuple[str, str, str]:
             at = int(np.argmax(bad[row])) if bad.ndim > 1 else 0
             value = float(data[row, at]) if bad.ndim > 1 else float(data[row])
-            message, hint = explain_value(self.form, value, valid is not None and not valid[row])
+            null = valid is not None and not (valid[row, at] if valid.ndim > 1 else valid[row])
+            message, hint = explain_value(self.form, value, null)
             return message, name(at), hint
 
         return Trouble(rows, describe)

@@ -62,16 +62,22 @@ class Vectors(Loader):
         assert self._parts is not None
         self._width(len(self._parts))
         out = np.empty((high - low, len(self._parts)))
-        for j, (values, valid) in enumerate(self._parts):
+        for j, (values, _) in enumerate(self._parts):
             out[:, j] = values[low:high]
             if values.dtype.kind in "iu" and values.dtype.itemsize == 8:
                 troubles: list[Trouble] = []
                 self._too_long(values[low:high], lambda _, j=j: self._name(j), troubles)  # type: ignore[misc]
                 if troubles:
                     return out, None, troubles[0]
-            if valid is not None:
-                out[~valid[low:high], j] = np.nan
-        return out, None, None
+        return out, self._all_valid(low, high), None
+
+    def _all_valid(self, low: int, high: int) -> Mask | None:
+        """Which elements are not null, None when all."""
+        assert self._parts is not None
+        if all(valid is None for _, valid in self._parts):
+            return None
+        whole = np.ones(high - low, bool)
+        return np.stack([whole if valid is None else valid[low:high] for _, valid in self._parts], axis=1)
 
     def _width(self, width: int) -> None:
         if self.width is None:
@@ -91,14 +97,19 @@ class Vectors(Loader):
             self.width = int(full[0]) if len(full) else None
         width = self.width or 0
         items = self._items[offsets[0] : offsets[-1]]
-        if self._items_valid is not None:
-            items = np.where(self._items_valid[offsets[0] : offsets[-1]], items, np.nan)
+        held = None if self._items_valid is None else self._items_valid[offsets[0] : offsets[-1]]
         right = lengths == width
         if right.all():
-            return items.reshape(high - low, width), None, None
+            held = None if held is None else held.reshape(high - low, width)
+            return items.reshape(high - low, width), held, None
         out = np.full((high - low, width), np.nan)
-        out[right] = items[np.repeat(right, lengths)].reshape(-1, width)
+        inside = np.repeat(right, lengths)
+        out[right] = items[inside].reshape(-1, width)
         wrong = ~right if valid is None else ~right & valid
+        if held is not None:
+            elements = np.ones(out.shape, bool) if valid is None else np.repeat(valid[:, None], width, axis=1)
+            elements[right] = held[inside].reshape(-1, width)
+            valid = elements
         out[wrong] = 0.5 if self.form.kind == "prob" else 1.0
         if not wrong.any():
             return out, valid, None
@@ -168,9 +179,8 @@ class Sequences(Loader):
         if self._items_valid is not None:
             per = self.width if self.form.shape == "matrix" and self.width else 1
             valid = self._items_valid[start * per : end * per].reshape(values.shape)
-            values = np.where(valid, values, np.nan)
         column = self.feed.columns[0]
-        flat = self.check(values, None, lambda _: column)
+        flat = self.check(values, valid, lambda _: column)
         if self.form.kind in ("sign", "binary", "label"):
             flat = self.convert(flat, lambda _: column, lambda row: f"a row near {low}")
         rows = np.repeat(np.arange(high - low), np.diff(offsets))
@@ -268,12 +278,10 @@ def loader(feed: Feed, missing: str, shared: dict[Feed, Keys], text_columns: fro
     if form.kind in ("text", "group") or (
         form.kind == "label" and form.shape == "scalar" and feed.columns[0] in text_columns
     ):
-        if form.kind == "label" and feed.classes is None and feed.width_of and form.names:
-            raise DataError(
-                "holds text labels",
-                column=feed.columns[0],
-                hint="give their names in the order of the prediction's columns: --classes a,b,c",
-            )
+        if form.kind == "label" and feed.classes is None and form.names:
+            order = " in the order of the prediction's columns" if feed.width_of else ""
+            hint = f"give their names{order}: --classes a,b,c"
+            raise DataError("holds text labels", column=feed.columns[0], hint=hint)
         return Texts(feed, missing, shared.setdefault(_any_text(feed), Keys()))
     return LOADERS[form.shape](feed, missing)
 

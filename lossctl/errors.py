@@ -35,6 +35,7 @@ __all__ = [
     "RowsDisagree",
     "UnknownName",
     "UsageError",
+    "size_text",
     "visible",
 ]
 
@@ -55,6 +56,14 @@ def visible(text: object, limit: int = 200) -> str:
         else:
             out.append(char)
     return "".join(out) + ("…" if len(raw) > limit else "")
+
+
+def size_text(count: int) -> str:
+    """A number of bytes for people, such as 1 kB or 4.29 GB, in the units that options take."""
+    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= size:
+            return f"{count / size:.3g} {unit}"
+    return f"{count} bytes"
 
 
 def _listed(names: Iterable[str]) -> str:
@@ -145,6 +154,13 @@ class DataError(LossctlError):
             place.append(f"column '{visible(column)}'")
         prefix = ", ".join(place) + ": " if place else ""
         super().__init__(prefix + message, hint=hint, path=path, row=row, line=line, column=column, **facts)
+
+    def locate(self, path: str) -> None:
+        """Say the file as well, unless it is said."""
+        if "path" not in self.facts:
+            more = ", " if self.facts.keys() & {"row", "line", "column"} else ": "
+            self.message = visible(path) + more + self.message
+            self.facts = {"path": path, **self.facts}
 
 
 class MissingColumn(DataError):

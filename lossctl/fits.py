@@ -12,6 +12,7 @@ from lossctl.errors import LossctlError
 from lossctl.loss.declare import Loss
 from lossctl.loss.kinds import Form
 from lossctl.loss.params import REQUIRED
+from lossctl.loss.registry import all_losses
 from lossctl.loss.spec import Bound, bind
 from lossctl.profile import Profile, Texts, Vectors
 from lossctl.tallies import Numbers
@@ -41,6 +42,19 @@ class Role:
     @property
     def width(self) -> int | None:
         return self.rows.width
+
+    @property
+    def rows_text(self) -> str:
+        """What a row holds, in words."""
+        if self.shape in ("scalar", "text"):
+            return "one number" if self.shape == "scalar" else "a text"
+        if self.shape == "matrix":
+            return "a list of vectors"
+        return (
+            f"{self.width} numbers"
+            if self.width
+            else "{} to {} numbers".format(*(self.rows.widths or (0, 0)))
+        )
 
     def only(self, *values: float) -> bool:
         """Whether every finite value is one of these and each of two occurs."""
@@ -122,6 +136,25 @@ def fit(loss: Loss, case: Case) -> Fit | None:
         return None
     skips = any(_missing(forms[name], role) for name, role in found.items())
     return Fit(bound, {name: case.says[role.columns] for name, role in found.items()}, skips)
+
+
+def taken_together(target: Role, pred: Role) -> bool:
+    """Whether a loss of the catalogue takes rows of these shapes, whatever the values are."""
+    if target.shape == pred.shape:
+        return target.shape in ("scalar", "text") or (target.shape == "vector" and target.width == pred.width)
+    both = [loss for loss in all_losses() if {"target", "pred"} <= set(loss.inputs) and not loss.pointwise]
+    if pred.shape == "scalar":  # a target of either shape has the prediction's
+        both = [
+            loss for loss in both if not any(form.shape == "scalar" for form in loss.inputs["target"].forms)
+        ]
+    return any(_holds(loss, "target", target) and _holds(loss, "pred", pred) for loss in both)
+
+
+def _holds(loss: Loss, name: str, role: Role) -> bool:
+    forms = loss.inputs[name].forms
+    if role.shape == "text":
+        return any(form.kind in ("text", "label") for form in forms)
+    return any(form.shape in (role.shape, "sequence" if role.shape == "vector" else "") for form in forms)
 
 
 def _given(loss: Loss, case: Case) -> dict[str, Any] | None:

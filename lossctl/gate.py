@@ -1,6 +1,5 @@
 """Verdicts from results: limits, allowances against a baseline, and what cannot be judged. No I/O.
 
-A check is passed, failed or inconclusive; inconclusive counts as a failure unless the check says otherwise.
 Numbers are compared as the decimals they are written as, unrounded.
 """
 
@@ -8,155 +7,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any
 
 from lossctl.errors import UsageError, visible
-from lossctl.result import InputFile, Score, plain
+from lossctl.result import Score
 from lossctl.saved import Entry, Saved, signature_changes
-from lossctl.version import __version__
+from lossctl.verdicts import (
+    FAIL,
+    INCONCLUSIVE,
+    NOT_SIGNIFICANT,
+    PASS,
+    SIGNIFICANT,
+    Allowance,
+    Check,
+    Rule,
+    Verdict,
+)
 
-SCHEMA = "lossctl.gate/1"
-PASS, FAIL, INCONCLUSIVE = "pass", "fail", "inconclusive"
-
-__all__ = ["Allowance", "Baseline", "Check", "Report", "Rule", "Verdict", "judge", "unjudged"]
-
-
-@dataclass(frozen=True)
-class Allowance:
-    """How much worse than the baseline is accepted: the larger of the two; `text` is what the user said."""
-
-    text: str
-    absolute: Decimal = Decimal(0)
-    relative: Decimal = Decimal(0)
-
-    def of(self, baseline: Decimal) -> Decimal:
-        return max(self.absolute, self.relative * abs(baseline))
-
-
-@dataclass(frozen=True)
-class Check:
-    """One line of a gate. direction: which way of the loss is better: lower, higher, or zero."""
-
-    name: str
-    spec: str
-    direction: str = "lower"
-    maximum: float | None = None
-    minimum: float | None = None
-    regression: Allowance | None = None
-    by: tuple[str, ...] = ()
-    min_rows: int | None = None
-    severity: str = "error"
-    on_inconclusive: str = "fail"
-    conditions: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One comparison: value against limit. margin is how far the value is from breaching it."""
-
-    kind: str
-    outcome: str
-    limit: float | None = None
-    baseline: float | None = None
-    margin: float | None = None
-    allowed: str | None = None
-    reason: str | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "rule": self.kind,
-            "verdict": self.outcome,
-            "limit": plain(self.limit),
-            "baseline": plain(self.baseline),
-            "margin": plain(self.margin),
-            "allowed": self.allowed,
-            "reason": self.reason,
-        }
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What became of one check in one group; `value` is None where there is no number."""
-
-    check: Check
-    group: Mapping[str, str]
-    rules: tuple[Rule, ...]
-    value: float | None = None
-    status: str = "missing"
-    rows: int = 0
-    signature: str = ""
-
-    @property
-    def outcome(self) -> str:
-        outcomes = {rule.outcome for rule in self.rules}
-        return FAIL if FAIL in outcomes else INCONCLUSIVE if INCONCLUSIVE in outcomes else PASS
-
-    @property
-    def counts_as(self) -> str:
-        """pass, warning or failure, after severity and on-inconclusive."""
-        said = {FAIL: "failure", PASS: "pass"}.get(self.outcome)
-        said = said or {"fail": "failure", "warn": "warning", "pass": "pass"}[self.check.on_inconclusive]
-        return "warning" if said == "failure" and self.check.severity == "warning" else said
-
-    @property
-    def label(self) -> str:
-        inner = ", ".join(f"{name}={value}" for name, value in self.group.items())
-        return f"{self.check.name} [{inner}]" if inner else self.check.name
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "name": self.check.name,
-            "spec": self.check.spec,
-            "group": dict(self.group),
-            "verdict": self.outcome,
-            "severity": self.check.severity,
-            "counts_as": self.counts_as,
-            "value": plain(self.value),
-            "status": self.status,
-            "rows": self.rows,
-            "signature": self.signature,
-            "rules": [rule.to_dict() for rule in self.rules],
-        }
-
-
-@dataclass(frozen=True)
-class Report:
-    """All verdicts of a gate; `baseline` is the file compared with."""
-
-    verdicts: Sequence[Verdict]
-    inputs: Sequence[InputFile] = ()
-    baseline: str | None = None
-    warnings: Sequence[str] = ()
-
-    @property
-    def failed(self) -> bool:
-        return any(verdict.counts_as == "failure" for verdict in self.verdicts)
-
-    @property
-    def counts(self) -> dict[str, int]:
-        outcomes = [verdict.outcome for verdict in self.verdicts]
-        return {
-            "checks": len(outcomes),
-            "passed": outcomes.count(PASS),
-            "failed": outcomes.count(FAIL),
-            "inconclusive": outcomes.count(INCONCLUSIVE),
-            "warnings": sum(verdict.counts_as == "warning" for verdict in self.verdicts),
-        }
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON form, `lossctl.gate/1`, as plain data."""
-        return {
-            "schema": SCHEMA,
-            "lossctl": __version__,
-            "verdict": FAIL if self.failed else PASS,
-            "counts": self.counts,
-            "baseline": self.baseline,
-            "inputs": [{"path": f.path, "format": f.format, "rows": f.rows} for f in self.inputs],
-            "checks": [verdict.to_dict() for verdict in self.verdicts],
-            "warnings": list(self.warnings),
-        }
+__all__ = ["Baseline", "judge", "unjudged"]
 
 
 @dataclass(frozen=True)
@@ -208,7 +77,10 @@ def _verdict(check: Check, score: Score, baseline: Baseline) -> Verdict:
     else:
         rules = _rules(check, score, baseline)
     value = None if score.empty else score.value
-    return Verdict(check, score.group, tuple(rules), value, score.status, score.rows, score.signature)
+    interval = score.interval if check.level is not None else None
+    return Verdict(
+        check, score.group, tuple(rules), value, score.status, score.rows, score.signature, interval
+    )
 
 
 def _rules(check: Check, score: Score, baseline: Baseline) -> list[Rule]:
@@ -219,7 +91,29 @@ def _rules(check: Check, score: Score, baseline: Baseline) -> list[Rule]:
         rules.append(_limit("min", score.value, check.minimum, -1))
     if check.regression is not None:
         rules.append(_regression(check, check.regression, score, baseline))
-    return rules
+    return [_weighed(check, rule, score) for rule in rules] if check.needs == SIGNIFICANT else rules
+
+
+def _weighed(check: Check, rule: Rule, score: Score) -> Rule:
+    """A rule that fails only when the whole interval is beyond the limit, and needs one to say anything.
+
+    An infinite value beyond the limit is no matter of chance: it fails as it is.
+    """
+    if rule.limit is None or (rule.outcome == FAIL and not math.isfinite(score.value)):
+        return rule
+    found = score.interval
+    if found is None or math.isnan(found.low):
+        why = f": {found.note}" if found is not None and found.note else ""
+        return replace(rule, outcome=INCONCLUSIVE, reason=f"no interval to judge by{why}")
+    if rule.outcome != FAIL:
+        return rule
+    low, high = found.low, found.high
+    regression = rule.kind == "max-regression"
+    if regression and check.direction == "zero":
+        low, high = (0.0 if low <= 0 <= high else min(abs(low), abs(high))), max(abs(low), abs(high))
+    floor = rule.kind == "min" or (regression and check.direction == "higher")
+    beyond = high < rule.limit if floor else low > rule.limit
+    return rule if beyond else replace(rule, outcome=NOT_SIGNIFICANT, reason="not significant")
 
 
 def _limit(kind: str, value: float, limit: float, sign: int) -> Rule:

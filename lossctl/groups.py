@@ -66,15 +66,23 @@ class GroupTable:
         self.missing = missing
         self._each = [Keys() for _ in columns]
         self._pairs = [Keys() for _ in columns[1:]]
+        self._met: set[int] = set()
+        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._pairs[-1] if self._pairs else self._each[0])
 
-    def codes(self, batch: pa.RecordBatch, path: str, first_row: int) -> Codes:
-        """One code per row; raises BadRow at a null key."""
+    def codes(
+        self, batch: pa.RecordBatch, path: str, first_row: int, keep: NDArray[np.bool_] | None = None
+    ) -> Codes:
+        """One code per row; raises BadRow at a null key. Rows that `keep` leaves out have no group."""
         combined: Codes | None = None
         for position, name in enumerate(self.columns):
-            local, words, null = dictionary_codes(batch.column(name))
+            column = batch.column(name)
+            local, words, null = dictionary_codes(column)
+            if null is not None and keep is not None:
+                missing = np.flatnonzero(keep & ~np.asarray(column.is_valid().to_pylist(), np.bool_))
+                null = int(missing[0]) if len(missing) else None
             if null is not None:
                 raise BadRow(
                     "the group is missing",
@@ -83,10 +91,23 @@ class GroupTable:
                     column=name,
                     hint="fill it in, or drop those rows with --where",
                 )
-            mine = self._each[position].of(words)[local]
+            mine = self._each[position].of(words or [""])[local]
             combined = mine if combined is None else self._pair(position - 1, combined, mine)
         assert combined is not None
+        self._note(combined if keep is None else combined[keep])
         return combined
+
+    def _note(self, codes: Codes) -> None:
+        """Remember which groups have rows: a dictionary may list others, and so may rows left out."""
+        if len(self._met) < len(self) and len(codes):
+            found = np.flatnonzero(np.bincount(codes)).tolist()
+            with self._lock:
+                self._met.update(found)
+
+    def met(self) -> list[int]:
+        """The codes of the groups that have rows."""
+        with self._lock:
+            return sorted(self._met)
 
     def _pair(self, position: int, first: Codes, second: Codes) -> Codes:
         packed, inverse = np.unique((first << 32) | second, return_inverse=True)

@@ -5,218 +5,29 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Annotated, Any
 
 import typer
 
-from lossctl.cli.interval import interval_parameters
-from lossctl.cli.plain import read_plainly
+from lossctl.cli.shared import column_names, made_command, options
+from lossctl.errors import UsageError
 from lossctl.loss.declare import Loss
 from lossctl.loss.params import REQUIRED, BoundParam, value_text
 from lossctl.loss.registry import get
-from lossctl.loss.spec import parse
+from lossctl.loss.spec import Bound, parse
 
 _PLAIN = re.compile(r"[A-Za-z][\w-]*")
 
 Parameter = inspect.Parameter
 
-
-def shared_parameters() -> list[Parameter]:
-    """The options of `compute` that do not depend on the loss, in the order of its help."""
-
-    def option(name: str, kind: Any, default: Any, *flags: str, **settings: Any) -> Parameter:
-        note = Annotated[kind, typer.Option(*flags, **settings)]
-        return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=note)
-
-    return [
-        option(
-            "weight",
-            str | None,
-            None,
-            "--weight",
-            metavar="COL",
-            help="Sample weights.",
-            autocompletion=column_names,
-        ),
-        option(
-            "by",
-            list[str] | None,
-            None,
-            "--by",
-            metavar="COL",
-            help="One row per group, plus the total; repeatable.",
-            autocompletion=column_names,
-        ),
-        option(
-            "ids",
-            list[str] | None,
-            None,
-            "--id",
-            metavar="COL",
-            help="Column carried into per-sample output; repeatable.",
-            autocompletion=column_names,
-        ),
-        option(
-            "where",
-            str | None,
-            None,
-            "--where",
-            metavar="EXPR",
-            help="Keep rows where this holds, such as \"split == 'test' and pred > 0\".",
-        ),
-        option(
-            "target_file",
-            str | None,
-            None,
-            "--target-file",
-            metavar="FILE",
-            help="Targets come from this file, joined one-to-one on the keys of --on.",
-        ),
-        option(
-            "on",
-            str | None,
-            None,
-            "--on",
-            metavar="KEY[,KEY]",
-            help="Key columns that both files have; pred.NAME and target.NAME tell other common names apart.",
-        ),
-        option(
-            "join",
-            str | None,
-            None,
-            "--join",
-            metavar="strict|inner",
-            help="strict: both files hold the same keys; inner: rows without a partner are counted and left "
-            "out [default strict].",
-        ),
-        option(
-            "grad", bool, False, "--grad", help="With --reduction none: also the gradient of each row's loss."
-        ),
-        option(
-            "like",
-            str | None,
-            None,
-            "--like",
-            metavar="LIB",
-            help="Follow that library's conventions (torch, keras, sklearn, ...).",
-        ),
-        option(
-            "reduction",
-            str | None,
-            None,
-            "--reduction",
-            metavar="KIND",
-            help="mean, sum, mean-n, pooled, or none for per-sample values; the loss's own unless said.",
-        ),
-        option(
-            "elements",
-            str,
-            "mean",
-            "--elements",
-            metavar="mean|sum",
-            help="How a pointwise loss over a vector row becomes one value.",
-        ),
-        option(
-            "nan",
-            str,
-            "error",
-            "--nan",
-            metavar="error|skip|propagate",
-            help="What to do about nulls, NaN and infinities in used columns.",
-        ),
-        option(
-            "width",
-            int | None,
-            None,
-            "--width",
-            min=1,
-            metavar="N",
-            help="Values per step of a flat matrix column.",
-        ),
-        option(
-            "fail_above",
-            float | None,
-            None,
-            "--fail-above",
-            metavar="X",
-            help="Exit 1 when a value is above X.",
-        ),
-        option(
-            "fail_below",
-            float | None,
-            None,
-            "--fail-below",
-            metavar="X",
-            help="Exit 1 when a value is below X.",
-        ),
-        option(
-            "format_",
-            str,
-            "table",
-            "-f",
-            "--format",
-            metavar="FORMAT",
-            help="table, json, jsonl, csv, tsv, markdown or value.",
-        ),
-        option(
-            "output",
-            list[str] | None,
-            None,
-            "-o",
-            "--output",
-            metavar="[FORMAT:]PATH",
-            help="Also write there, atomically, format by extension; repeatable.",
-        ),
-        option("no_clobber", bool, False, "--no-clobber", help="Refuse to replace existing files."),
-        option(
-            "input_format",
-            str | None,
-            None,
-            "--input-format",
-            metavar="csv|parquet",
-            help="Format of the input when its content does not say.",
-        ),
-        option("delimiter", str | None, None, "--delimiter", metavar="CHAR", help="CSV field separator."),
-        option(
-            "threads", int, 2, "--threads", min=1, max=64, metavar="N", help="Decoding and computing threads."
-        ),
-        option(
-            "chunk_rows",
-            int | None,
-            None,
-            "--chunk-rows",
-            min=1,
-            metavar="N",
-            help="Rows per block; never changes a result.",
-        ),
-        option(
-            "max_memory",
-            str,
-            "4GB",
-            "--max-memory",
-            metavar="SIZE",
-            help="Cap for losses that keep all rows, and for joins.",
-        ),
-        option(
-            "progress", str, "auto", "--progress", metavar="auto|always|never", help="Progress on stderr."
-        ),
-        option("color", str, "auto", "--color", metavar="auto|always|never", help="Colours in tables."),
-        option(
-            "digits",
-            int | None,
-            None,
-            "--digits",
-            min=1,
-            max=17,
-            metavar="N",
-            help="Significant digits in tables only.",
-        ),
-        option("quiet", bool, False, "-q", "--quiet", help="No warnings."),
-        option("verbose", bool, False, "-v", "--verbose", help="Also show which columns were guessed."),
-    ]
-
-
-FLAGS = {"--grad", "--no-clobber", "-q", "--quiet", "-v", "--verbose", "--help"}
+_NAMES = (
+    *("weight", "by", "ids", "where", "target_file", "on", "join", "grad", "like", "reduction", "elements"),
+    *("nan", "width", "fail_above", "fail_below", "output", "no_clobber", "input_format", "delimiter"),
+    *("na", "expect_rows", "require_checksums"),
+    *("threads", "chunk_rows", "max_memory", "progress", "color", "digits", "quiet", "verbose"),
+    *("ci", "cluster", "seed", "resamples"),
+)
 
 
 def loss_parameters(loss: Loss) -> list[Parameter]:
@@ -250,13 +61,11 @@ def input_parameters(names: Sequence[str]) -> list[Parameter]:
     return made
 
 
-def files_parameter() -> Parameter:
-    note = Annotated[
-        list[str],
-        typer.Argument(
-            metavar="FILE...", help="CSV or Parquet files, globs, directories, or - for standard input."
-        ),
-    ]
+def files_parameter(
+    metavar: str = "FILE...",
+    help_: str = "CSV or Parquet files, globs, directories, or - for standard input.",
+) -> Parameter:
+    note = Annotated[list[str], typer.Argument(metavar=metavar, help=help_)]
     return Parameter("files", Parameter.POSITIONAL_OR_KEYWORD, annotation=note)
 
 
@@ -264,7 +73,7 @@ def compute_command(text: str, run: Callable[..., None]) -> Any:
     """The command of a loss or spec: `run(text, **values)` with the signature that help and parsing need."""
     single = get(text) if _PLAIN.fullmatch(text.strip()) else None
     if single is not None:
-        inputs, help_ = list(single.inputs), help_text(single)
+        inputs, help_, bounds = list(single.inputs), help_text(single), []
     else:
         bounds = [term.bound for spec in parse(text) for term in spec.terms]
         inputs = list(dict.fromkeys(name for bound in bounds for name in bound.inputs))
@@ -272,16 +81,31 @@ def compute_command(text: str, run: Callable[..., None]) -> Any:
         help_ = f"Several losses in one pass over the data.\n\n\b\n{listed}"
     parameters = [files_parameter(), *input_parameters(inputs)]
     parameters += loss_parameters(single) if single is not None else []
-    parameters += [*shared_parameters(), *interval_parameters()]
+    parameters += options(*_NAMES, format_={"help": "table, json, jsonl, csv, tsv, markdown or value."})
 
-    def command(**values: Any) -> None:
-        run(text, **values)
+    return point_to_spec(made_command(text, partial(run, text), parameters, help_), bounds)
 
-    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    command.__annotations__ = {p.name: p.annotation for p in parameters}
-    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command(name=text, help=help_)(command)
-    return read_plainly(typer.main.get_command(app))
+
+def point_to_spec(command: Any, bounds: Sequence[Bound]) -> Any:
+    """`command`, whose losses stand in a spec: a parameter given as an option is told its place."""
+    parse_args = command.parse_args
+    owners = {f"--{param.kebab}": (b.loss, param) for b in bounds for param in b.loss.params.values()}
+
+    def told(ctx: Any, args: list[str]) -> Any:
+        words = args[: args.index("--")] if "--" in args else args
+        for word, after in zip(words, [*words[1:], ""], strict=False):
+            flag, equals, value = word.partition("=")
+            if flag in owners:
+                value = value if equals or after.startswith("-") else after
+                loss, param = owners[flag]
+                raise UsageError(
+                    f"{flag} belongs to one loss of the spec",
+                    hint=f"write it there: {loss.name}:{param.kebab}={value or param.metavar}",
+                )
+        return parse_args(ctx, args)
+
+    command.parse_args = told
+    return command
 
 
 def help_text(loss: Loss) -> str:
@@ -291,15 +115,3 @@ def help_text(loss: Loss) -> str:
     lines += [f"Input {i.option}: {' or '.join(str(f) for f in i.forms)}" for i in loss.inputs.values()]
     lines += [f"Aggregate: {doc.sections.get('Aggregate', 'the weighted mean of the rows.')}"]
     return "\n\n".join([doc.summary, *lines, f"See also: lossctl explain {loss.name}"])
-
-
-def column_names(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Columns of the file on the command line, for shell completion."""
-    from lossctl.sources import open_dataset
-
-    files = ctx.params.get("files") or [a for a in ctx.args if not a.startswith("-")]
-    try:
-        with open_dataset(list(files)[:1]) as dataset:
-            return [c.name for c in dataset.columns if c.name.startswith(incomplete)]
-    except Exception:  # completion never disturbs the shell
-        return []

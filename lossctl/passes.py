@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from types import TracebackType
 from typing import Any
 
 from lossctl.aggregate import to_result
+from lossctl.bootstrap import require_totals
 from lossctl.config import CheckPlan
 from lossctl.errors import NoRowsLeft, UsageError, visible
 from lossctl.loss.spec import Spec
@@ -17,6 +19,9 @@ from lossctl.sources import open_dataset
 from lossctl.spine import Progress, run
 
 __all__ = ["Pass", "Passes"]
+
+_FORM = ("input_format", "delimiter", "na", "require_checksums")
+_JOIN = ("target_file", "on", "join")
 
 
 @dataclass
@@ -40,21 +45,19 @@ class Passes:
 
     def __enter__(self) -> Passes:
         opened: dict[Any, Any] = {}
+        streams = 0
         try:
             for each in self.passes:
-                key = _source(each.plans[0])
-                if key in opened and "-" in each.plans[0].files:
+                plan = each.plans[0]
+                streams += "-" in plan.files or plan.settings["target_file"] == "-"
+                if streams > 1:
                     raise UsageError(
                         "standard input can be read only once, but the checks need several passes over it",
-                        hint="save it to a file, or give all checks the same where, weight and by",
+                        hint="save it to a file, or give all checks the same where, weight, by, ci and files",
                     )
+                key = _source(plan)
                 if key not in opened:
-                    files, input_format, delimiter = key
-                    opened[key] = self._stack.enter_context(
-                        open_dataset(
-                            list(files), input_format=input_format, delimiter=delimiter, threads=self.threads
-                        )
-                    )
+                    opened[key] = self._stack.enter_context(self._opened(plan))
                 each.dataset = opened[key]
         except BaseException:
             self._stack.close()
@@ -62,8 +65,19 @@ class Passes:
         self.datasets = list(opened.values())
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
+    def _opened(self, plan: CheckPlan) -> Any:
+        form = {name: plan.settings[name] for name in _FORM}
+        target_file, on, how = (plan.settings[name] for name in _JOIN)
+        if target_file is None:
+            return open_dataset(list(plan.files), threads=self.threads, **form)
+        from lossctl.sources.join import open_joined
+
+        return open_joined(list(plan.files), target_file, on, how, threads=self.threads, **form)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
 
     @property
     def paths(self) -> list[str]:
@@ -83,8 +97,8 @@ class Passes:
         return self.passes
 
 
-def _source(plan: CheckPlan) -> tuple[tuple[str, ...], str | None, str | None]:
-    return plan.files, plan.settings["input_format"], plan.settings["delimiter"]
+def _source(plan: CheckPlan) -> tuple[Any, ...]:
+    return plan.files, *(plan.settings[name] for name in (*_FORM, *_JOIN))
 
 
 def _grouped(plans: Sequence[CheckPlan]) -> list[Pass]:
@@ -103,7 +117,7 @@ def _grouped(plans: Sequence[CheckPlan]) -> list[Pass]:
 def _compatible(each: Pass, plan: CheckPlan) -> bool:
     """Same files and settings, and no role or loss that the two read from different columns."""
     for other in each.plans:
-        if _source(other) != _source(plan) or dict(other.settings) != dict(plan.settings):
+        if not _alike(other, plan):
             return False
         mine = {role for term in plan.spec.terms for role in term.bound.inputs}
         theirs = {role for term in other.spec.terms for role in term.bound.inputs}
@@ -112,8 +126,26 @@ def _compatible(each: Pass, plan: CheckPlan) -> bool:
     return True
 
 
+def _alike(one: CheckPlan, other: CheckPlan) -> bool:
+    """Whether the rows are read in one way; a check without an interval may share a pass that draws one."""
+    said, also = dict(one.settings), dict(other.settings)
+    drawn = {said.pop("ci"), also.pop("ci")} - {None}
+    able = all(_has_totals(plan.spec) for plan in (one, other))
+    return one.files == other.files and said == also and (len(drawn) < 2 and (able or not drawn))
+
+
+def _has_totals(spec: Spec) -> bool:
+    try:
+        for term in spec.terms:
+            require_totals(term.bound)
+    except UsageError:
+        return False
+    return True
+
+
 def _settings(each: Pass, threads: int) -> Settings:
     said = each.plans[0].settings
+    drawn = (plan.settings["ci"] for plan in each.plans if plan.settings["ci"] is not None)
     return Settings(
         columns={role: names for plan in each.plans for role, names in plan.columns.items()},
         weight=said["weight"],
@@ -123,5 +155,7 @@ def _settings(each: Pass, threads: int) -> Settings:
         reduction=said["reduction"],
         elements=said["elements"],
         width=said["width"],
+        expect_rows=said["expect_rows"],
+        ci=next(drawn, None),
         threads=threads,
     )

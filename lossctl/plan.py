@@ -18,9 +18,10 @@ from lossctl.errors import DataError, MissingColumn, UsageError
 from lossctl.groups import GroupTable
 from lossctl.loss.kinds import Form, Largest, Mean, Pooled, Whole
 from lossctl.loss.spec import Bound, Spec
+from lossctl.sources.tokens import NOTHING
 
 if TYPE_CHECKING:
-    from lossctl.buckets import Bootstrap
+    from lossctl.bootstrap import Bootstrap
 
 REDUCTIONS = ("mean", "sum", "mean-n", "pooled", "none")
 GROUP_KEY = pa.dictionary(pa.int32(), pa.string())
@@ -46,6 +47,7 @@ class Settings:
     where: str | None = None
     grad: bool = False
     ci: Bootstrap | None = None
+    expect_rows: int | None = None
 
     @property
     def clusters(self) -> Sequence[str]:
@@ -237,12 +239,18 @@ def _text_columns(feeds: Sequence[Feed], schema: Schema, dataset: Any) -> frozen
             continue
         name = feed.columns[0]
         kind = schema.type_of(name)
-        words = kind is None and not all(_is_number(v) for v in dataset.peek([name])[name])
+        words = kind is None and _words(dataset.peek([name])[name])
         if words or feed.classes is not None or (kind is not None and holds(kind) == "text"):
             texts.add(name)
     if any(f.columns[0] in texts for f in feeds if f.form.kind == "label" and not f.width_of):
         texts |= {f.columns[0] for f in feeds if f.form.kind == "label" and f.form.shape == "scalar"}
     return frozenset(texts)
+
+
+def _words(values: Sequence[Any]) -> bool:
+    """Whether these are names; what usually marks a missing number is none."""
+    odd = [value for value in values if not _is_number(value)]
+    return not all(str(value).strip().lower() in NOTHING for value in odd)
 
 
 def _is_number(text: Any) -> bool:

@@ -18,6 +18,8 @@ def load_file(path: str) -> None:
 
     Raises UsageError naming file and line when it cannot be run.
     """
+    if not path or "\0" in path:
+        raise UsageError("--plugin needs the path of a Python file")
     file = Path(path)
     if not file.is_file():
         raise UsageError(f"--plugin {path}: no such file")
@@ -31,7 +33,7 @@ def load_file(path: str) -> None:
     sys.modules[name] = module
     try:
         made.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(file)]
         line = error.lineno if isinstance(error, SyntaxError) else frames[-1].lineno if frames else 0
         reason = " ".join(str(error).split())

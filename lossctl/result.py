@@ -27,11 +27,20 @@ def status_of(value: float) -> str:
 
 @dataclass(frozen=True)
 class InputFile:
-    """One file that was read: rows are those it delivered."""
+    """One file that was read: rows are those it delivered.
+
+    checksums: whether the pages read of a Parquet file had any and so were verified: all of them
+    ("verified"), some ("partial") or the first of no column chunk ("none"); None for other formats.
+    """
 
     path: str
     format: str
     rows: int
+    checksums: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        made = {"path": self.path, "format": self.format, "rows": self.rows}
+        return made | ({"checksums": self.checksums} if self.checksums is not None else {})
 
 
 @dataclass(frozen=True)
@@ -162,7 +171,7 @@ class Result:
         return {
             "schema": SCHEMA,
             "lossctl": __version__,
-            "inputs": [{"path": f.path, "format": f.format, "rows": f.rows} for f in self.inputs],
+            "inputs": [file.to_dict() for file in self.inputs],
             "columns": {role: plain(columns) for role, columns in self.columns.items()},
             "guessed": list(self.guessed),
             "rows": {

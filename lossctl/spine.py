@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lossctl.apply import Job
+from lossctl.apply import Job, changed
 from lossctl.batch import Block, Reader, Tally
 from lossctl.columns import Feed
 from lossctl.errors import BadRow, DataError, NoRowsLeft
@@ -52,6 +52,7 @@ class Outcome:
     notes: dict[str, int]
     head: dict[Feed, Any]
     buckets: Any = None
+    clipped: dict[str, int] = field(default_factory=dict)
 
 
 class Worker:
@@ -62,6 +63,7 @@ class Worker:
         self.reader = Reader(plan.reading, plan.block_rows)
         self.work = Workspace()
         self.sampling = sampling
+        self.clipped: dict[str, int] = {}
         self.states = {} if sampling else {job.bound.text: new_state(job, plan) for job in plan.jobs}
         self.buckets: Any = None
         if plan.settings.ci is not None and not sampling:
@@ -105,6 +107,9 @@ class Worker:
         drawn = self.buckets.codes(block) if self.buckets is not None else None
         for job in self.plan.jobs:
             terms = job.terms(block, shared)
+            if job.unclipped is not None:
+                other = job.unclipped.terms(block, shared).columns
+                self._count_clipped(job, changed(terms.columns, other, terms.repeat))
             weight, codes, buckets = block.weight, block.codes, drawn
             if job.bound.loss.unit == "group":
                 first = block.extra["offsets"][:-1]
@@ -121,9 +126,20 @@ class Worker:
             if buckets is not None:
                 self.buckets.add(job, terms, buckets, weight, codes, groups, self.work)
 
+    def _count_clipped(self, job: Job, many: int) -> None:
+        if many:
+            self.clipped[job.bound.text] = self.clipped.get(job.bound.text, 0) + many
+
+    def _row_values(self, job: Job, block: Block, shared: dict[Any, Any]) -> Any:
+        values, used = job.row_values(block, shared)
+        if job.unclipped is not None:
+            other = job.unclipped.row_values(block, shared)[0]
+            self._count_clipped(job, changed([values], [other]))
+        return values, used
+
     def _sample(self, block: Block) -> SampleBlock:
         shared: dict[Any, Any] = {}
-        parts = {job.bound.text: job.row_values(block, shared) for job in self.plan.jobs}
+        parts = {job.bound.text: self._row_values(job, block, shared) for job in self.plan.jobs}
         rows, extra = block.row_numbers(), {k: v for k, v in block.extra.items() if k != "offsets"}
         if any(job.bound.loss.unit == "group" for job in self.plan.jobs):
             first = block.extra["offsets"][:-1]
@@ -186,6 +202,8 @@ def run(
     first.reader.merge_flags([w.reader for w in rest])
     for other in rest:
         first.reader.tally.add(other.reader.tally)
+        for name, many in other.clipped.items():
+            first.clipped[name] = first.clipped.get(name, 0) + many
         for name, state in first.states.items():
             state.merge(other.states[name])
         if first.buckets is not None:
@@ -195,12 +213,21 @@ def run(
         first.buckets.read = tally.read
     if tally.read == 0:
         raise DataError("there are no rows", path=dataset.sources[0].path if dataset.sources else None)
+    expected = plan.settings.expect_rows
+    if expected is not None and tally.read != expected:
+        raise DataError(
+            f"there are {tally.read} rows where {expected} are expected",
+            path=dataset.sources[0].path if len(dataset.sources) == 1 else None,
+            hint="is the data complete, and of the right run?",
+        )
     if tally.used == 0:
         raise NoRowsLeft(
             f"no row is left of {tally.read} (filtered {tally.filtered}, skipped {tally.skipped})",
             hint="there is nothing to judge",
         )
-    return Outcome(first.states, tally, counter.rows_of, _notes(workers), _head(workers), first.buckets)
+    return Outcome(
+        first.states, tally, counter.rows_of, _notes(workers), _head(workers), first.buckets, first.clipped
+    )
 
 
 def _notes(workers: Sequence[Worker]) -> dict[str, int]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lossctl.errors import ResourceError
+from lossctl.errors import ResourceError, size_text
 from lossctl.exact import ExactSum, Workspace
 from lossctl.exact_groups import GroupedSums, add_product, add_triple
 
@@ -293,7 +293,7 @@ class KeptState(State):
         self.size += size
         if self.size > self.cap:
             raise ResourceError(
-                f"this loss keeps all rows in memory and passed {self.cap >> 20} MiB",
+                f"this loss keeps all rows in memory and passed {size_text(self.cap)}",
                 hint="raise --max-memory, or choose a loss that streams (lossctl explain says which do)",
             )
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lossctl.arrow import holds, numbers, valid_bits
 from lossctl.columns import Schema
-from lossctl.errors import DataError, MissingColumn
+from lossctl.errors import DataError, MissingColumn, visible
 from lossctl.expr import Coded, Program, compile_truth
 from lossctl.groups import dictionary_codes
 
@@ -52,6 +52,31 @@ class Filter:
                 valid = valid_bits(column)
                 codes = codes if valid is None else np.where(valid, codes, -1)
             return Coded(codes, words)
+        if holds(column.type) == "text":  # a CSV column that is also a group, an id or a text input
+            return self._read(column, name)
         values, valid = numbers(column)
         data = values.astype(np.float64)
         return data if valid is None else np.where(valid, data, np.nan)
+
+    def _read(self, column: pa.Array, name: str) -> NDArray[np.float64]:
+        """The numbers that the texts of a column spell."""
+        codes, words, null = dictionary_codes(column)
+        spelt = np.array([_number(word, name) for word in words] or [np.nan])
+        valid = valid_bits(column) if null is not None else None
+        data: NDArray[np.float64] = spelt[np.maximum(codes, 0)]
+        return data if valid is None else np.where(valid, data, np.nan)
+
+
+def _number(word: str, name: str) -> float:
+    if not word:
+        return float("nan")
+    try:
+        if not word.isascii() or "_" in word:
+            raise ValueError(word)
+        return float(word)
+    except ValueError:
+        raise DataError(
+            f"'{visible(word)}' is not a number, which --where compares it with",
+            column=name,
+            hint="compare it with a text, such as column == 'a'",
+        ) from None

@@ -93,3 +93,25 @@ def test_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert run(["check", str(DATA / "preds.csv")], False) == 0
     assert "target: y_true (guessed)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("target", "pred", "says"),
+    [
+        ([1.0, 2.0], [[1.0, 2.0], [1.0]], "target holds one number but pred holds 1 to 2 numbers per row"),
+        ([[1.0], [1.0, 2.0]], [[1.0], [1.0, 2.0]], "target holds 1 to 2 numbers but pred holds 1 to 2"),
+        ([[1.0, 2.0], [1.0, 2.0]], [1.0, 2.0], "target holds 2 numbers but pred holds one number"),
+        ([[1.0, 2.0], [1.0, 2.0]], [[1.0], [2.0]], "target holds 2 numbers but pred holds 1 numbers"),
+        ([[1.0, 2.0], [1.0, 2.0]], [[1.0, 2.0], [2.0, 1.0]], None),
+        ([0, 1], [[1.0, 2.0], [2.0, 1.0]], None),
+        ([[0, 1], [1]], [[[1.0, 2.0], [2.0, 1.0]], [[1.0, 2.0]]], None),
+        (["a", "b"], ["a", "c"], None),
+    ],
+)
+def test_rows_that_no_loss_compares(
+    target: object, pred: object, says: str | None, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "in.parquet"
+    pq.write_table(pa.table({"target": target, "pred": pred}), file)
+    assert run(["check", str(file)], debug=False) == (3 if says else 0)
+    assert says is None or says in capfd.readouterr().err

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -197,64 +194,6 @@ def test_skipped_rows_are_counted(tmp_path: Path) -> None:
     assert made["results"][0]["value"] == 0.5
 
 
-def test_error_is_json_too_when_json_is_asked() -> None:
-    done = lossctl("compute", "mae", PREDS, "--pred", "nope", "-f", "json")
-    first = json.loads(done.stderr.splitlines()[0])
-    assert first["error"]["exit"] == 3
-
-
-class TestStreams:
-    def test_closed_pipe_is_141(self) -> None:
-        options = "--target label --pred p_1 --reduction none -f csv"
-        script = f"{sys.executable} -m lossctl compute mse {DATA / 'digits.csv'} {options} | head -1"
-        done = subprocess.run(
-            ["bash", "-c", f"{script}; echo ${{PIPESTATUS[0]}}"], capture_output=True, text=True
-        )
-        assert "Traceback" not in done.stderr
-        assert done.stdout.splitlines()[-1] in ("141", "0")  # 0 when everything fitted into the pipe
-
-    @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-    def test_full_disk_is_4(self) -> None:
-        with open("/dev/full", "w") as full:
-            done = subprocess.run(
-                [sys.executable, "-m", "lossctl", "compute", "mae", PREDS],
-                stdout=full,
-                stderr=subprocess.PIPE,
-            )
-        assert done.returncode == 4
-        assert b"Traceback" not in done.stderr
-
-    def test_closed_stdout_is_4(self) -> None:
-        done = subprocess.run(
-            ["bash", "-c", f"{sys.executable} -m lossctl compute mae {PREDS} >&-"], capture_output=True
-        )
-        assert done.returncode == 4
-
-    @pytest.mark.parametrize(
-        ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)]
-    )
-    def test_signals(self, number: int, code: int, tmp_path: Path) -> None:
-        fifo = tmp_path / "in"
-        os.mkfifo(fifo)
-        out = tmp_path / "out.csv"
-        out.write_text("old")
-        process = subprocess.Popen(
-            [sys.executable, "-m", "lossctl", "compute", "mae", "-", "-o", out],
-            stdin=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        assert process.stdin is not None
-        process.stdin.write(b"y,p\n1,2\n")
-        process.stdin.flush()
-        time.sleep(1.5)
-        process.send_signal(number)
-        _, stderr = process.communicate(timeout=20)
-        assert process.returncode == code, stderr
-        assert b"Traceback" not in stderr
-        assert out.read_text() == "old"
-        assert sorted(p.name for p in tmp_path.iterdir()) == ["in", "out.csv"]
-
-
 def test_version_needs_no_imports() -> None:
     code = (
         "import sys; sys.argv = ['lossctl', '--version']\n"
@@ -279,3 +218,42 @@ def test_plugin_adds_a_loss(tmp_path: Path) -> None:
     done = lossctl("compute", "mae", PREDS, "--plugin", file)
     assert done.returncode == 2
     assert "mine.py, line 2: ZeroDivisionError" in done.stderr
+
+
+class TestGroupsWithoutRows:
+    def test_a_group_that_is_filtered_out_is_not_there(self) -> None:
+        done = lossctl(
+            "compute", "mae", PREDS, "--by", "age_band", "--where", "age_band != '19-39'", "-f", "jsonl"
+        )
+        groups = [json.loads(line)["group"] for line in done.stdout.splitlines()]
+        assert groups == [{"age_band": "40-59"}, {"age_band": "60-79"}, {}]
+
+    def test_a_group_whose_values_are_all_missing_is_empty(self, tmp_path: Path) -> None:
+        (tmp_path / "p.csv").write_text("y,p,g\n1,,a\n1,2,b\n")
+        done = lossctl("compute", "mae", "p.csv", "--by", "g", "--nan", "skip", "-f", "jsonl", cwd=tmp_path)
+        assert [json.loads(line)["status"] for line in done.stdout.splitlines()] == ["empty", "ok", "ok"]
+
+    def test_unused_words_of_a_dictionary_are_no_groups(self, tmp_path: Path) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        key = pa.DictionaryArray.from_arrays([0, 2, 0], ["a", "b", "c"])
+        pq.write_table(pa.table({"y": [1.0, 2, 3], "p": [1.0, 2, 4], "g": key}), tmp_path / "p.parquet")
+        done = lossctl("compute", "mae", "p.parquet", "--by", "g", "-f", "jsonl", cwd=tmp_path)
+        assert [json.loads(line)["group"] for line in done.stdout.splitlines()] == [
+            {"g": "a"},
+            {"g": "c"},
+            {},
+        ]
+
+    @pytest.mark.parametrize("rows", ["1,2,\n1,2,b\n", "1,2,\n1,2,\n1,2,b\n"])
+    def test_a_missing_group_may_be_filtered_out(self, rows: str, tmp_path: Path) -> None:
+        (tmp_path / "p.csv").write_text("y,p,g\n" + rows)
+        flags = ["compute", "mae", "p.csv", "--by", "g", "-f", "jsonl"]
+        done = lossctl(*flags, "--where", "g == 'b'", "--chunk-rows", "1", cwd=tmp_path)
+        assert [json.loads(line)["group"] for line in done.stdout.splitlines()] == [{"g": "b"}, {}], (
+            done.stderr
+        )
+        refused = lossctl(*flags, cwd=tmp_path)
+        assert refused.returncode == 3
+        assert "row 0" in refused.stderr

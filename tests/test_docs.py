@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -69,6 +70,49 @@ def test_readme_python_runs(code: str, tmp_path: Path) -> None:
     file = tmp_path / "example.py"
     file.write_text(code)
     done = subprocess.run([sys.executable, str(file)], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def examples(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README.read_text(), re.DOTALL)
+
+
+def test_readme_yaml_is_yaml() -> None:
+    yaml = pytest.importorskip("yaml")
+    github, gitlab, commit = (yaml.safe_load(text) for text in examples("yaml"))
+    assert github["jobs"]["gate"]["steps"][-1]["run"].startswith("lossctl gate")
+    assert gitlab["gate"]["script"][-1].startswith("lossctl gate")
+    assert commit["repos"][0]["hooks"][0]["entry"].startswith("lossctl gate")
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_readme_makefile_is_read_by_make(tmp_path: Path) -> None:
+    (text,) = examples("make")
+    (tmp_path / "Makefile").write_text(text)
+    (tmp_path / "gate").touch()  # a file of that name must not stop the gate from being run
+    done = subprocess.run(["make", "-n", "gate"], capture_output=True, text=True, cwd=tmp_path)
+    assert done.stdout == "mkdir -p reports && lossctl gate -c lossctl.toml -o reports/gate.json\n"
+
+
+GATES = sorted(
+    {
+        line
+        for kind in ("yaml", "make")
+        for text in examples(kind)
+        for line in re.findall(r"lossctl gate -.*", text)
+    }
+)
+
+
+@pytest.mark.parametrize("command", GATES)
+def test_readme_ci_commands_run(command: str, tmp_path: Path) -> None:
+    (tmp_path / "lossctl.toml").write_text(
+        f"[data]\nfiles = '{ROOT / 'examples/data/preds.csv'}'\n[[check]]\nspec = 'mae'\nmax = 50\n"
+    )
+    (tmp_path / "reports").mkdir()
+    words = [sys.executable, "-m", *command.split()]
+    env = {**os.environ, "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md")}
+    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, env=env)
     assert done.returncode == 0, done.stderr
 
 

@@ -17,10 +17,11 @@ import pytest
 from lossctl.config import build, load
 from lossctl.config_values import allowance
 from lossctl.errors import UnknownName, UsageError
-from lossctl.gate import Allowance, Baseline, Check, judge
+from lossctl.gate import Baseline, judge
 from lossctl.passes import Passes
 from lossctl.result import Score
 from lossctl.saved import Entry, Saved
+from lossctl.verdicts import Allowance, Check
 
 DATA = Path(__file__).parent.parent / "examples" / "data"
 PREDS = DATA / "preds.parquet"

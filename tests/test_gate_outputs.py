@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from importlib.resources import files
 from pathlib import Path
@@ -12,10 +13,10 @@ from xml.etree import ElementTree as ET
 import pytest
 from test_gate import DATA, GOOD, PREDS, config, lossctl
 
-from lossctl.gate import Check, Report, Rule, Verdict
 from lossctl.render.gate import render_gate
 from lossctl.render.gate_table import compared
 from lossctl.render.github import step_summary
+from lossctl.verdicts import Check, Report, Rule, Verdict
 
 HOSTILE = "a|b\n::error::x%\x1b[31m\x00\ufffe<&>\u202e`@you`, :;"
 
@@ -170,7 +171,46 @@ def render_hostile() -> Any:
     return json.loads(render_gate(hostile(), "json"))
 
 
-@pytest.mark.parametrize("name", ["result", "gate", "config", "diff"])
+def test_every_schema_holds_for_what_is_printed(tmp_path: Path) -> None:
+    commands = {
+        "check": [["check", DATA / name] for name in ("preds.csv", "digits_logits.parquet", "masks.parquet")],
+        "recommend": [["recommend", DATA / "preds.csv"], ["recommend", DATA / "digits.csv"]],
+        "compare": [["compare", "mae", PREDS, DATA / "preds_b.parquet", "--by", "age_band"]],
+        "curve": [
+            ["curve", "bce", DATA / "epochs.csv", "--by", "epoch", "--split", "split", "--pred", "prob"]
+        ],
+        "result": [["compute", "mae", PREDS, "--ci", "0.9"]],
+        "gate": [["gate", PREDS, "--max", "mae=46", "--needs", "significant", "--by", "age_band"]],
+    }
+    for name, each in commands.items():
+        for words in each:
+            done = lossctl(*words, "-f", "json", cwd=tmp_path)
+            assert done.returncode in (0, 1), done.stderr
+            data = json.loads(done.stdout)
+            assert data["schema"] == f"lossctl.{name}/1"
+            check(name, data)
+
+
+def test_every_schema_that_is_written_is_printed() -> None:
+    """`"schema": "lossctl.NAME/1"` in an output means that `lossctl schema NAME` knows it."""
+    root = Path(str(files("lossctl")))
+    named = {
+        found
+        for path in root.rglob("*.py")
+        for found in re.findall(r'^SCHEMA = "lossctl\.(\w+)/1"', path.read_text(), re.MULTILINE)
+    }
+    assert named == {path.stem for path in (root / "schemas").glob("*.json")}
+
+
+def test_the_state_is_reserved() -> None:
+    done = lossctl("schema", "state", cwd=DATA)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "reserved" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "name", ["result", "gate", "config", "diff", "compare", "check", "recommend", "curve"]
+)
 def test_schema_command(name: str) -> None:
     done = lossctl("schema", name, cwd=DATA)
     assert done.returncode == 0

@@ -14,8 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 from passes import Pieces
 
+from lossctl import api
 from lossctl.aggregate import to_result
-from lossctl.buckets import Bootstrap, hash_rows, hash_texts
+from lossctl.bootstrap import Bootstrap
+from lossctl.buckets import hash_rows, hash_texts
 from lossctl.errors import DataError, UsageError
 from lossctl.loss.spec import parse
 from lossctl.plan import Settings, make_plan
@@ -181,3 +183,37 @@ def test_on_the_command_line(tmp_path: Path) -> None:
     assert "95% CI" in lossctl("compute", "mae", path, "--ci", "0.95", "--by", "band").stdout
     assert lossctl("compute", "mae", path, "--seed", "1").returncode == 2
     assert lossctl("compute", "mae", path, "--ci", "1.5%").returncode == 2
+
+
+def test_python_has_the_numbers_of_the_command_line(tmp_path: Path) -> None:
+    path = str(tmp_path / "p.parquet")
+    table = made(300)
+    pq.write_table(table, path)
+    cases: Any = (
+        (["--ci", "0.9", "--seed", "7"], {"ci": 0.9, "seed": 7}),
+        (
+            ["--ci", "95%", "--cluster", "user", "--resamples", "500"],
+            {"ci": "95%", "cluster": "user", "resamples": 500},
+        ),
+    )
+    for flags, said in cases:
+        shown = json.loads(lossctl("compute", "mae,rmse", path, "-f", "json", *flags).stdout)["results"]
+        found = api.evaluate(path, "mae,rmse", **said)
+        assert [score.to_dict() for score in found.scores] == shown
+        frame = api.compute("mae,rmse", "target", "pred", data=table, **said)
+        assert [score.to_dict() for score in frame.scores] == shown
+
+
+def test_arrays_may_come_in_clusters() -> None:
+    table = made(300)
+    names = {"target": "target", "pred": "pred"}
+    by_name = api.compute("mae", data=table, **names, ci=0.9, cluster="user")
+    arrays = {role: table[name].to_numpy() for role, name in names.items()}
+    by_array = api.compute("mae", **arrays, ci=90, cluster=table["user"].to_numpy())
+    assert by_array.scores[0].interval == by_name.scores[0].interval
+    with pytest.raises(UsageError, match="for an interval"):
+        api.compute("mae", **arrays, seed=1)
+    with pytest.raises(UsageError, match=r"from 0\.5"):
+        api.compute("mae", **arrays, ci=0.1)
+    with pytest.raises(UsageError, match="from 100"):
+        api.compute("mae", **arrays, ci=0.9, resamples=9)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from lossctl.errors import UsageError
-from lossctl.loss import Masked
+from lossctl.loss import Loss, Masked
 from lossctl.loss.registry import get
 from lossctl.loss.spec import bind
 
@@ -564,13 +564,21 @@ PAIRS: list[tuple[str, dict[str, Any], dict[str, list[float]], list[float]]] = [
 ]
 
 
+def columns(loss: Loss, inputs: dict[str, Any]) -> dict[str, Any]:
+    """The arguments by name; a residual stands for a pair that has it, and a pair for its residual."""
+    known = {key: np.asarray(value, dtype=np.float64) for key, value in inputs.items()}
+    if "residual" in loss.arguments and "target" in known:
+        known["residual"] = known["pred"] - known["target"]
+    elif "residual" in known and "residual" not in loss.arguments:
+        known = {"target": np.zeros_like(known["residual"]), "pred": known["residual"]}
+    return known
+
+
 def rows(name: str, params: dict[str, Any] | None = None, **inputs: Any) -> Any:
     """What the kernel returns for each row, warnings off as in the spine."""
     loss = get(name)
     given = loss.resolve(params or {})
-    known = {key: np.asarray(value, dtype=np.float64) for key, value in inputs.items()}
-    if "residual" in loss.arguments and "target" in known:
-        known["residual"] = known["pred"] - known["target"]
+    known = columns(loss, inputs)
     with np.errstate(all="ignore"):
         return loss.kernel(*(known[argument] for argument in loss.arguments), **given)
 
@@ -772,7 +780,7 @@ def test_gradient_of_an_ensemble(estimator: str) -> None:
 
 def slopes(name: str, params: dict[str, Any], **inputs: Any) -> Any:
     loss = get(name)
-    known = {key: np.asarray(value, dtype=np.float64) for key, value in inputs.items()}
+    known = columns(loss, inputs)
     (function,) = loss.gradients.values()
     with np.errstate(all="ignore"):
         return function(*(known[argument] for argument in loss.arguments), **loss.resolve(params))

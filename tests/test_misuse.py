@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 import lossctl
-from lossctl.errors import BadSpec, BadValue, DataError
+from lossctl.errors import BadSpec, BadValue, DataError, UsageError
+from lossctl.loss.registry import all_losses
+from lossctl.loss.spec import parse
 
 DATA = Path(__file__).parent.parent / "examples" / "data"
 
@@ -87,3 +89,118 @@ def test_refused_as_a_process(command: str, code: int, text: str) -> None:
     found, stderr = run(command)
     assert found == code, stderr
     assert text in stderr
+
+
+def test_total_weight_of_zero_and_no_rows_left_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "in.csv"
+    file.write_text("target,pred,w\n1,2,0\n3,4,0\n")
+    assert run(f"lossctl compute mae {file} --weight w") == (
+        3,
+        "error: column 'w': the weights add up to zero\n",
+    )
+    code, message = run(f"lossctl compute mae {file} --where 'target > 9'")
+    assert code == 3
+    assert "no row is left of 2" in message
+
+
+@pytest.mark.parametrize(
+    "loss", ["mae", "rmse", "r2-loss", "wape", "medae", "bce", "dice", "ndcg-loss", "max-error"]
+)
+@pytest.mark.parametrize("rows", [1, 3])
+def test_perfect_predictions_one_row_and_one_class_are_defined_or_not_a_number(loss: str, rows: int) -> None:
+    extra = {"group": ["q"] * rows} if loss == "ndcg-loss" else {}
+    for value in (0.0, 1.0):
+        score = lossctl.compute(loss, [value] * rows, [value] * rows, **extra).scores[0]
+        assert score.value == 0.0 or score.status in ("nan", "empty"), (value, score)
+
+
+def test_squares_that_overflow_are_said_to_be_infinite() -> None:
+    made = lossctl.compute("mse", [1e200, 0.0], [-1e200, 0.0])
+    assert made.scores[0].status == "inf"
+    assert made.to_dict()["results"][0]["value"] is None
+    assert made.scores[0].nonfinite == {"inf": 1}
+
+
+def test_probabilities_outside_are_refused_and_certain_ones_are_not_clipped() -> None:
+    with pytest.raises(DataError, match=r"1\.5 is not a probability"):
+        lossctl.compute("bce", [1, 0], [0.5, 1.5])
+    made = lossctl.compute("bce", [1, 0], [0.0, 0.5])
+    assert made.scores[0].status == "inf"
+    assert not any("clipped" in warning for warning in made.warnings)
+
+
+@pytest.mark.parametrize(
+    ("spec", "target", "pred", "rows"),
+    [
+        ("bce:eps=0.01", [1, 0, 1, 1], [0.5, 0.0, 1.0, 0.99], 2),
+        ("bce:log-floor=-2", [1, 0, 1, 1], [0.5, 0.0, 0.01, 0.99], 1),
+        ("cross-entropy:eps=0.01", [0, 1, 1], [[0.5, 0.5], [1.0, 0.0], [0.0, 1.0]], 1),
+        ("kl:eps=0.01", [[0.5, 0.5], [0.0, 1.0]], [[0.5, 0.5], [0.5, 0.5]], 1),
+        ("bce:eps=0.01:from-logits=true", [1, 0, 1], [0.0, -20.0, 20.0], 0),
+        ("bce:eps=0.01", [[1, 1], [1, 1]], [[0.5, 0.0], [0.5, 0.5]], 1),
+        ("bce:eps=0.01", [1], [0.5], 0),
+        ("bce", [1], [1.0], 0),
+    ],
+)
+def test_clipped_rows_are_counted(spec: str, target: list[object], pred: list[object], rows: int) -> None:
+    found = [w for w in lossctl.compute(spec, target, pred).warnings if "clipped" in w]
+    assert len(found) == (rows > 0)
+    assert not rows or f" {rows} of {len(target)} rows were clipped (" in found[0]
+
+
+def test_a_required_parameter_is_asked_for_by_name() -> None:
+    required = [loss for loss in all_losses() for p in loss.params.values() if p.required]
+    assert required
+    for loss in required:
+        name = next(p.kebab for p in loss.params.values() if p.required)
+        with pytest.raises(
+            UsageError, match=rf"{loss.name} needs {name}: .*; it takes .*{loss.name}:{name}="
+        ):
+            lossctl.compute(loss.name, [1.0], [1.0])
+
+
+def test_options_that_would_be_ignored_are_refused() -> None:
+    for options, says in {
+        "mae preds.csv --id id": "--id belongs to per-sample output",
+        "mae preds.csv --grad": "--grad belongs to per-sample output",
+        "mae preds.csv -o parquet:x.parquet": "parquet is for values by row",
+        "mae preds.csv -o x.parquet": "add --reduction none",
+        "mae,huber preds.csv --delta 2": "huber:delta=2",
+        "mae preds.csv --fail-above 1e400": "not a finite number",
+        "mae preds.csv --fail-below nan": "not a finite number",
+        "mae preds.csv --max-memory 1e-9": "a size such as 500MB or 4GB",
+        "mae preds.csv --digits 1_0": "not a whole number",
+    }.items():
+        code, message = run(f"lossctl compute {options}")
+        assert (code, says in message) == (2, True), message
+    assert "passed 1 kB" in run("lossctl compute medae preds.csv --max-memory 1K")[1]
+    assert "do not depend on --weight" in run("lossctl compute mae preds.csv --weight w --reduction none")[1]
+
+
+def test_a_loss_may_stand_after_the_options_and_two_dashes() -> None:
+    for words in (
+        "-- mae preds.csv",
+        "-q -- mae preds.csv",
+        "-qf value mae preds.csv",
+        "-2*mae -fvalue preds.csv",
+    ):
+        assert run(f"lossctl compute {words}")[0] == 0, words
+    assert run("lossctl compute --from-logits bce cancer.csv --pred logit")[0] == 0
+
+
+def test_quotes_of_either_kind_hold_a_value_of_a_spec() -> None:
+    for text in ("custom:expr='target - pred'", 'custom:expr="target - pred"', "custom:expr=target - pred"):
+        assert parse(text)[0].text == 'custom:expr="target - pred"'
+    (made,) = parse("""cross-entropy:classes=['a,b',"c:d",it's]""")
+    assert made.terms[0].bound.params["classes"] == ("a,b", "c:d", "it's")
+    assert parse(made.text) == [made]
+    with pytest.raises(BadSpec, match="loss name is expected"):
+        parse("2*")
+
+
+def test_a_csv_column_may_be_compared_as_a_number_and_group_the_rows() -> None:
+    assert run("lossctl compute mae preds.csv --by w --where 'w > 1'")[0] == 0
+    assert run("lossctl compute wer preds.csv --where 'y_true > 100'")[0] == 0
+    code, message = run("lossctl compute mae preds.csv --by age_band --where 'age_band > 1'")
+    assert code == 3
+    assert "is not a number" in message

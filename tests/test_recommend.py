@@ -203,3 +203,16 @@ def test_statistics_merge(cuts: list[int]) -> None:
     finite = data[np.isfinite(data)]
     assert whole.quantile(0.5) == pytest.approx(np.median(finite), rel=0.02, abs=0.02)
     assert whole.outliers == 5
+
+
+def test_columns_that_no_loss_reads_are_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    import datetime
+
+    file = tmp_path / "in.parquet"
+    times = [datetime.datetime(2020, 1, 1)] * 3
+    pq.write_table(pa.table({"target": times, "pred": [{"a": 1}] * 3}), file)
+    for words, says in (([], "no columns are named"), (["--target", "target"], "holds timestamp[us]")):
+        assert run(["recommend", str(file), *words], debug=False) == 3
+        out, err = capfd.readouterr()
+        assert out == ""
+        assert says in err

@@ -8,7 +8,7 @@ import struct
 import pyarrow as pa
 import pytest
 
-from lossctl.sources.base import Plan
+from lossctl.sources.base import Plan, Tally
 from lossctl.sources.cutter import Block
 from lossctl.sources.digits import numbers
 from lossctl.sources.strict import Strict
@@ -38,7 +38,7 @@ def test_both_roads_are_python_floats(places: list[int]) -> None:
     assert short is not None
     assert {at: short[at].to_pylist() for at in places} == expected
     names = {f"c{at}": (at,) for at in places}
-    strict = Strict("f", b",", 3, Plan(dict.fromkeys(names, pa.float64()), names))
+    strict = Strict("f", b",", 3, Plan(dict.fromkeys(names, pa.float64()), names), Tally())
     strict._plain = False
     full = strict.parse(block(text, len(cells)))
     assert {at: full.column(f"c{at}").to_pylist() for at in places} == expected

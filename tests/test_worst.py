@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from test_gate import DATA, PREDS, lossctl
 
+from lossctl.__main__ import run
 from lossctl.cli.worst import Worst
 from lossctl.loss.spec import parse
 from lossctl.spine import SampleBlock
@@ -88,3 +89,13 @@ def test_a_column_called_row_keeps_its_values(tmp_path: Path) -> None:
 def test_refusals(arguments: list[object], code: int, tmp_path: Path) -> None:
     done = lossctl("worst", *arguments, cwd=tmp_path)
     assert done.returncode == code, done.stderr
+
+
+def test_numbers_of_a_csv_are_numbers_in_json(tmp_path: Path) -> None:
+    file = tmp_path / "in.csv"
+    file.write_text("target,pred,zip,price,mixed,whole\n1,1,007,1.50,1,-3\n1,5,12,2.25,a,9007199254740993\n")
+    out = tmp_path / "out.jsonl"
+    assert run(["worst", "mae", str(file), "-n", "1", "-o", str(out)], debug=False) == 0
+    row = json.loads(out.read_text())
+    assert row["zip"] == "12"  # 007 in the same column is no number
+    assert (row["price"], row["mixed"], row["whole"]) == (2.25, "a", 9007199254740993)

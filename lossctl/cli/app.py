@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -52,8 +52,30 @@ class LazyGroup(TyperGroup):
 app = typer.Typer(cls=LazyGroup, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        from lossctl.version import __version__
+
+        typer.echo(f"lossctl {__version__}")
+        raise typer.Exit
+
+
 @app.callback(epilog="lossctl compute huber --delta 1.5 preds.parquet")
-def root() -> None:
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", "-V", is_eager=True, callback=_version, help="Print the version.")
+    ] = False,
+    plugin: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Run a Python file that declares losses, the only option to run code; may stand anywhere.",
+        ),
+    ] = None,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error; may stand anywhere.")
+    ] = False,
+) -> None:
     """How wrong are these predictions? Any loss over CSV or Parquet files, exact and streaming."""
 
 

@@ -125,6 +125,12 @@ def explanation(loss: Loss, params: Any) -> str:
             )
             lines.append(f"  {entry.library:<13} {entry.name}{': ' + note if note else ''}")
     lines += ["", "Example", *(f"  {line}" for line in doc.example.splitlines())]
+    if loss.open_inputs is not None:
+        lines += _section(
+            "Safety",
+            "the expression is read against a short list of what is allowed and never run as code. Code of "
+            "yours runs only from --plugin FILE, or from an installed package that offers losses.",
+        )
     if isinstance(loss.reduction, Pooled) and not loss.reduction.row:
         lines += _section("Note", "a row alone has no value.")
     return "\n".join(lines)

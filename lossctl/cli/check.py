@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from typing import Any
 
 import typer
 
-from lossctl.cli.plain import read_plainly
-from lossctl.cli.recommend import Delimiter, Files, Format, InputFormat, Pred, Target, check_format, survey
+from lossctl.cli.recommend import FORMATS, survey, survey_parameters
+from lossctl.cli.shared import check_choices, made_command
 from lossctl.errors import DataError, visible
 
 __all__ = ["command"]
@@ -20,28 +19,29 @@ _HEADS = ("column", "type", "nulls", "nan", "inf", "min", "max", "distinct")
 
 
 def command(name: str) -> Any:
-    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command(name=name)(check)
-    return read_plainly(typer.main.get_command(app))
+    help_ = "Preflight: rows, columns, types, missing values, guessed roles and groups; computes no loss."
+    return made_command(name, check, survey_parameters(), help_)
 
 
 def check(
-    files: Files,
-    target: Target = None,
-    pred: Pred = None,
-    format_: Format = "table",
-    input_format: InputFormat = None,
-    delimiter: Delimiter = None,
+    files: list[str],
+    input_target: str | None,
+    input_pred: str | None,
+    format_: str,
+    input_format: str | None,
+    delimiter: str | None,
+    na: list[str] | None,
 ) -> None:
-    """Preflight: rows, columns, types, missing values, guessed roles and groups; computes no loss."""
     from lossctl.sources import open_dataset
 
-    check_format(format_)
-    with open_dataset(files, input_format=input_format, delimiter=delimiter) as dataset:
-        seen, _ = survey(dataset, target, pred)
-        made = report(dataset, seen, target, pred)
+    check_choices({"format_": format_}, FORMATS)
+    with open_dataset(files, input_format=input_format, delimiter=delimiter, na=na or ()) as dataset:
+        seen, _ = survey(dataset, input_target, input_pred)
+        made = report(dataset, seen, input_target, input_pred)
     if format_ == "json":
-        typer.echo(json.dumps(made, indent=2, ensure_ascii=False, allow_nan=False))
+        from lossctl.render.structured import strict_json
+
+        typer.echo(strict_json(made, indent=2))
     else:
         _print(made)
     if made["problems"]:
@@ -51,6 +51,7 @@ def check(
 def report(dataset: Any, seen: Any, target: str | None, pred: str | None) -> dict[str, Any]:
     """Everything that is printed, as plain data in a stable order."""
     from lossctl.columns import Schema
+    from lossctl.result import InputFile
 
     schema = Schema(dataset.columns, dataset.sources[0].path)
     columns = [_column(column, seen) for column in dataset.columns]
@@ -58,7 +59,7 @@ def report(dataset: Any, seen: Any, target: str | None, pred: str | None) -> dic
     taken = {name for role in roles.values() for name in role["columns"]}
     return {
         "schema": SCHEMA,
-        "inputs": [{"path": s.path, "format": s.format, "rows": s.rows} for s in dataset.sources],
+        "inputs": [InputFile(s.path, s.format, s.rows, s.checksums).to_dict() for s in dataset.sources],
         "rows": seen.rows,
         "columns": columns,
         "roles": roles,
@@ -139,7 +140,18 @@ def _problems(seen: Any, roles: Any) -> list[str]:
             left = numbers.finite if isinstance(numbers, Numbers) else numbers.size - numbers.nulls
             if not left:
                 problems.append(f"column '{name}' for {role} has no usable value")
-    return problems
+    return problems or _shapes(seen, roles)
+
+
+def _shapes(seen: Any, roles: Any) -> list[str]:
+    """Whether any loss takes what a row of the target holds beside what a row of the prediction holds."""
+    from lossctl.fits import role_of, taken_together
+
+    columns = [tuple(roles[name]["columns"]) for name in ("target", "pred")]
+    target, pred = (role_of(seen, names) if names else None for names in columns)
+    if target is None or pred is None or taken_together(target, pred):
+        return []
+    return [f"target holds {target.rows_text} but pred holds {pred.rows_text} per row: no loss compares them"]
 
 
 def _print(made: dict[str, Any]) -> None:
@@ -170,4 +182,7 @@ def _cells(column: dict[str, Any]) -> tuple[str, ...]:
         return f"{value:.6g}" if isinstance(value, float) else str(value)
 
     name, kind = visible(column["name"], 40), visible(column["type"], 40)
+    if column.get("width") and "fixed_size" not in kind:
+        low, high = column["width"]
+        kind += f" of {low}" if low == high else f" of {low} to {high}"
     return (name, kind, *(shown(key) for key in _HEADS[2:]))

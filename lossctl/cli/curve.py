@@ -6,119 +6,95 @@ import inspect
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
-
-import typer
+from functools import partial
+from typing import Any
 
 from lossctl.cli.allocator import keep_freed_memory
-from lossctl.cli.compute import CHOICES, LossGroup, memory, say, terminal_width
-from lossctl.cli.plain import read_plainly
+from lossctl.cli.compute import say, terminal_width
+from lossctl.cli.reading import memory, opened, outputs
+from lossctl.cli.shared import CHOICES, Option, check_choices, column_names, made_command, options
+from lossctl.cli.specs import columns_said, inputs_of, spec_group
 from lossctl.curve import judge, ordered, step_of, train_of
 from lossctl.errors import BadValue, DataError, UsageError, visible
 from lossctl.loss.spec import Spec, parse
-from lossctl.options import column_names, files_parameter, input_parameters, shared_parameters
+from lossctl.options import files_parameter, input_parameters
 from lossctl.series import Curve, Point, Rules, to_dict
 
 __all__ = ["command"]
 
-KEPT = {"weight", "where", "like", "reduction", "elements", "nan", "width", "output", "no_clobber"}
-KEPT |= {"input_format", "delimiter", "threads", "chunk_rows", "max_memory", "progress", "digits", "quiet"}
+KEPT = (
+    *("weight", "where", "target_file", "on", "join", "like", "reduction", "elements", "nan", "width"),
+    *("output", "no_clobber", "input_format", "delimiter", "na", "expect_rows", "threads", "chunk_rows"),
+    "require_checksums",
+    *("max_memory", "progress", "digits", "quiet"),
+)
+REDUCTIONS = tuple(each for each in CHOICES["reduction"] if each != "none")
 WIDTH = 80
-
-
-class CurveGroup(LossGroup):
-    """SPEC is a subcommand, so that its inputs are options."""
-
-    def get_command(self, ctx: Any, name: str) -> Any:
-        return _curve_command(name)
 
 
 def command(name: str) -> Any:
     """The `curve` group."""
-    app = typer.Typer(
-        cls=CurveGroup,
-        add_completion=False,
-        rich_markup_mode=None,
-        pretty_exceptions_enable=False,
-        no_args_is_help=True,
-        subcommand_metavar="SPEC [OPTIONS] --by STEP FILE...",
+    return spec_group(
+        _curve_command,
+        "SPEC [OPTIONS] --by STEP FILE...",
+        "A loss over the steps of training: a plot, and what it shows in words.",
+        "lossctl curve SPEC epochs.csv --by epoch --split split",
     )
-
-    @app.callback(epilog="lossctl curve SPEC epochs.csv --by epoch --split split")
-    def curve() -> None:
-        """A loss over the steps of training: a plot, and what it shows in words."""
-
-    return read_plainly(typer.main.get_command(app))
 
 
 def _own_parameters() -> list[inspect.Parameter]:
-    def option(name: str, kind: Any, default: Any, *flags: str, **settings: Any) -> inspect.Parameter:
-        note = Annotated[kind, typer.Option(*flags, **settings)]
-        return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=note)
-
     own = Rules()
     columns = {"metavar": "COL", "autocompletion": column_names}
-    return [
-        option("by", str, ..., "--by", help="Column of the step, a number.", **columns),
-        option("split", str | None, None, "--split", help="Column of the split: one curve each.", **columns),
-        option("train", str | None, None, "--train", metavar="NAME", help="The split that was trained on."),
-        option(
-            "tolerance",
-            float,
-            own.tolerance,
-            "--tolerance",
-            metavar="X",
-            help="Relative improvement that counts.",
+    made = [
+        Option("by", str, ..., ("--by",), {"help": "Column of the step, a number.", **columns}),
+        Option(
+            *("split", str | None, None, ("--split",)),
+            {"help": "Column of the split: one curve each.", **columns},
         ),
-        option(
-            "patience",
-            int,
-            own.patience,
-            "--patience",
-            min=1,
-            metavar="N",
-            help="Steps without it: a plateau.",
+        Option(
+            *("train", str | None, None, ("--train",)),
+            {"metavar": "NAME", "help": "The split that was trained on."},
         ),
-        option("margin", float, own.margin, "--margin", metavar="X", help="Relative rise that counts."),
-        option("format_", str, "table", "-f", "--format", metavar="FORMAT", help="table, json or csv."),
+        Option(
+            *("tolerance", float, own.tolerance, ("--tolerance",)),
+            {"metavar": "X", "help": "Relative improvement that counts."},
+        ),
+        Option(
+            *("patience", int, own.patience, ("--patience",)),
+            {"min": 1, "metavar": "N", "help": "Steps without it: a plateau."},
+        ),
+        Option(
+            *("margin", float, own.margin, ("--margin",)),
+            {"metavar": "X", "help": "Relative rise that counts."},
+        ),
     ]
+    return [each.parameter() for each in made]
 
 
 def _curve_command(text: str) -> Any:
-    specs = parse(text)
-    names = dict.fromkeys(name for spec in specs for term in spec.terms for name in term.bound.inputs)
-    parameters = [files_parameter(), *input_parameters(list(names)), *_own_parameters()]
-    parameters += [each for each in shared_parameters() if each.name in KEPT]
-
-    def run(**values: Any) -> None:
-        _run(text, **values)
-
-    run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [
-            each.replace(default=inspect.Parameter.empty) if each.default is ... else each
-            for each in parameters
-        ]
-    )
-    run.__annotations__ = {each.name: each.annotation for each in parameters}
-    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command(name=text, help="A plot of the loss over the steps, and what it shows in words.")(run)
-    return read_plainly(typer.main.get_command(app))
+    parameters = [files_parameter(), *input_parameters(inputs_of(parse(text))), *_own_parameters()]
+    parameters += options(*KEPT, format_={"help": "table, json or csv."})
+    required = [
+        each.replace(default=inspect.Parameter.empty) if each.default is ... else each for each in parameters
+    ]
+    help_ = "A plot of the loss over the steps, and what it shows in words."
+    return made_command(text, partial(_run, text), required, help_)
 
 
 def _run(text: str, files: Sequence[str], **values: Any) -> None:
     from lossctl.aggregate import to_result
     from lossctl.cli.progress import progress
     from lossctl.plan import make_plan
-    from lossctl.render.output import check_targets, parse_target
-    from lossctl.sources import open_dataset
+    from lossctl.render.curve import CURVE_FORMATS
+    from lossctl.render.output import check_targets
     from lossctl.spine import run as evaluate
 
-    targets = [parse_target(each) for each in values["output"] or ()]
-    rules = _check(values, targets)
+    check_choices(values, CURVE_FORMATS, reductions=REDUCTIONS)
+    targets = outputs(values["output"], CURVE_FORMATS)
+    rules = _check(values)
     keep_freed_memory()
     specs = parse(text, like=values["like"])
-    source = {"input_format": values["input_format"], "delimiter": values["delimiter"]}
-    with open_dataset(list(files), threads=values["threads"], **source) as dataset:
+    with opened(files, values, memory(values["max_memory"])) as dataset:
         check_targets(targets, [s.path for s in dataset.sources], clobber=not values["no_clobber"])
         plan = make_plan(specs, _settings(values), dataset)
         with progress(values["progress"], dataset.nbytes, dataset.promised_rows) as tick:
@@ -131,11 +107,11 @@ def _run(text: str, files: Sequence[str], **values: Any) -> None:
     _write(curves, rules, result, targets, values)
 
 
-def _settings(values: Mapping[str, Any]) -> Any:
+def _settings(values: dict[str, Any]) -> Any:
     from lossctl.plan import Settings
 
     return Settings(
-        columns={k.removeprefix("input_"): v for k, v in values.items() if k.startswith("input_") and v},
+        columns=columns_said(values),
         weight=values["weight"],
         by=(values["by"],) if values["split"] is None else (values["by"], values["split"]),
         reduction=values["reduction"],
@@ -146,6 +122,7 @@ def _settings(values: Mapping[str, Any]) -> Any:
         chunk_rows=values["chunk_rows"],
         max_memory=memory(values["max_memory"]),
         where=values["where"],
+        expect_rows=values["expect_rows"],
     )
 
 
@@ -193,7 +170,7 @@ def _write(
         return render_curves(curves, rules, values["by"], width=width, digits=digits, encoding=encoding)
 
     for target in targets:
-        with atomic(target.path) as file:
+        with atomic(target.path, clobber=not values["no_clobber"]) as file:
             file.write(made(target.format).encode("utf-8", "backslashreplace"))
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     terminal = sys.stdout is not None and sys.stdout.isatty()
@@ -203,18 +180,7 @@ def _write(
     out.flush()
 
 
-def _check(values: Mapping[str, Any], targets: Sequence[Any]) -> Rules:
-    from lossctl.render.curve import CURVE_FORMATS
-
-    for name in ("elements", "nan", "progress"):
-        if values[name] not in CHOICES[name]:
-            raise BadValue(f"--{name}", values[name], " or ".join(CHOICES[name]))
-    summed = [each for each in CHOICES["reduction"] if each != "none"]
-    if values["reduction"] is not None and values["reduction"] not in summed:
-        raise BadValue("--reduction", values["reduction"], " or ".join(summed))
-    for format_ in (values["format_"], *(target.format for target in targets)):
-        if format_ not in CURVE_FORMATS:
-            raise BadValue("--format", format_, " or ".join(CURVE_FORMATS))
+def _check(values: Mapping[str, Any]) -> Rules:
     for name in ("tolerance", "margin"):
         if not 0 <= values[name] < float("inf"):
             raise BadValue(f"--{name}", values[name], "a number from 0")

@@ -2,49 +2,51 @@
 
 from __future__ import annotations
 
+from inspect import Parameter
 from typing import Annotated, Any
 
 import typer
 
-from lossctl.cli.plain import read_plainly
+from lossctl.cli.shared import Option, check_choices, made_command, options
 from lossctl.errors import BadValue
 
 __all__ = ["command"]
 
 
 def command(name: str) -> Any:
-    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command(name=name)(diff)
-    return read_plainly(typer.main.get_command(app))
+    help_ = "Old, new and change of every loss and group of two results written by compute or gate."
+    return made_command(name, diff, _parameters(), help_)
 
 
-def diff(
-    old: Annotated[str, typer.Argument(metavar="OLD.json", help="A saved result.")],
-    new: Annotated[str, typer.Argument(metavar="NEW.json", help="Another one.")],
-    rtol: Annotated[
-        str, typer.Option("--rtol", metavar="X", help="Relative tolerance, such as 0.01 or 1%.")
-    ] = "0",
-    atol: Annotated[str, typer.Option("--atol", metavar="X", help="Absolute tolerance, added to it.")] = "0",
-    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit 1 when they differ.")] = False,
-    format_: Annotated[
-        str, typer.Option("-f", "--format", metavar="FORMAT", help="table, json or markdown.")
-    ] = "table",
-    digits: Annotated[
-        int, typer.Option("--digits", min=1, max=17, metavar="N", help="Digits in tables only.")
-    ] = 6,
-) -> None:
-    """Old, new and change of every loss and group of two results written by compute or gate."""
+def _parameters() -> list[Parameter]:
+    def file(name: str, metavar: str, help_: str) -> Parameter:
+        note = Annotated[str, typer.Argument(metavar=metavar, help=help_)]
+        return Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, annotation=note)
+
+    own = [
+        Option("rtol", str, "0", ("--rtol",), {"metavar": "X", "help": "Relative tolerance: 0.01 or 1%."}),
+        Option("atol", str, "0", ("--atol",), {"metavar": "X", "help": "Absolute tolerance, added to it."}),
+        Option("exit_code", bool, False, ("--exit-code",), {"help": "Exit 1 when they differ."}),
+    ]
+    return [
+        file("old", "OLD.json", "A saved result."),
+        file("new", "NEW.json", "Another one."),
+        *(each.parameter() for each in own),
+        *options("digits", format_={"help": "table, json or markdown."}),
+    ]
+
+
+def diff(old: str, new: str, rtol: str, atol: str, exit_code: bool, format_: str, digits: int | None) -> None:
     from lossctl.diff import compare_saved
     from lossctl.render.diff import DIFF_FORMATS, render_diff
     from lossctl.render.output import Stdout
     from lossctl.saved import read_saved
 
-    if format_ not in DIFF_FORMATS:
-        raise BadValue("--format", format_, " or ".join(DIFF_FORMATS))
+    check_choices({"format_": format_}, DIFF_FORMATS)
     relative, absolute = _tolerance("--rtol", rtol), _tolerance("--atol", atol)
     made = compare_saved(read_saved(old), read_saved(new), relative, absolute)
     out = Stdout()
-    out.write_text(render_diff(made, format_, digits=digits))
+    out.write_text(render_diff(made, format_, digits=digits or 6))
     out.flush()
     if exit_code and made.different:
         raise typer.Exit(1)

@@ -6,131 +6,98 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from inspect import Parameter
 from typing import Annotated, Any
 
 import typer
 
-from lossctl.cli.plain import read_plainly
+from lossctl.cli.shared import Option, check_choices, made_command, options
 from lossctl.errors import BadValue, DataError, UsageError, visible
+from lossctl.options import input_parameters
 
 __all__ = ["command"]
 
 Texts = list[str] | None
-
-
-def command(name: str) -> Any:
-    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command(name=name)(gate)
-    return read_plainly(typer.main.get_command(app))
-
-
-def _option(*flags: str, **settings: Any) -> Any:
-    return typer.Option(*flags, **settings)
-
-
-def gate(
-    files: Annotated[
-        Texts, typer.Argument(metavar="[FILE]...", help="Data instead of the files in [data]; - is stdin.")
-    ] = None,
-    config: Annotated[
-        str | None,
-        _option(
-            "-c", "--config", metavar="FILE", help="Checks; else the nearest lossctl.toml or pyproject.toml."
-        ),
-    ] = None,
-    maximum: Annotated[Texts, _option("--max", metavar="SPEC=X", help="Fail above X; repeatable.")] = None,
-    minimum: Annotated[Texts, _option("--min", metavar="SPEC=X", help="Fail below X; repeatable.")] = None,
-    regression: Annotated[
-        Texts,
-        _option("--max-regression", metavar="SPEC=X", help="Fail when worse than before by X or X%."),
-    ] = None,
-    baseline: Annotated[
-        str | None, _option("--baseline", metavar="FILE", help="The saved result to compare with.")
-    ] = None,
-    update: Annotated[
-        bool, _option("--update-baseline", help="Write this run's numbers as the new baseline.")
-    ] = False,
-    by: Annotated[Texts, _option("--by", metavar="COL", help="Judge each group; repeatable.")] = None,
-    min_rows: Annotated[
-        int | None, _option("--min-rows", min=1, metavar="N", help="Fewer rows are inconclusive.")
-    ] = None,
-    weight: Annotated[str | None, _option("--weight", metavar="COL", help="Sample weights.")] = None,
-    where: Annotated[
-        str | None, _option("--where", metavar="EXPR", help="Keep rows where this holds.")
-    ] = None,
-    target: Annotated[
-        str | None, _option("--target", metavar="COLUMNS", help="Column(s) for target.")
-    ] = None,
-    pred: Annotated[str | None, _option("--pred", metavar="COLUMNS", help="Column(s) for pred.")] = None,
-    like: Annotated[str | None, _option("--like", metavar="LIB", help="That library's conventions.")] = None,
-    nan: Annotated[
-        str | None, _option("--nan", metavar="error|skip|propagate", help="Missing values.")
-    ] = None,
-    format_: Annotated[
-        str,
-        _option(
-            "-f", "--format", metavar="FORMAT", help="table, json, markdown, github, junit or openmetrics."
-        ),
-    ] = "table",
-    output: Annotated[
-        Texts,
-        _option(
-            *("-o", "--output"),
-            metavar="[FORMAT:]PATH",
-            help="Also write there; github:step-summary appends to it.",
-        ),
-    ] = None,
-    init: Annotated[
-        str | None, _option("--init", metavar="FILE", help="Print a starter configuration; with -c write it.")
-    ] = None,
-    threads: Annotated[int, _option("--threads", min=1, max=64, metavar="N", help="Threads.")] = 2,
-    progress: Annotated[
-        str, _option("--progress", metavar="auto|always|never", help="Progress on stderr.")
-    ] = "auto",
-    color: Annotated[str, _option("--color", metavar="auto|always|never", help="Colours.")] = "auto",
-    digits: Annotated[
-        int | None, _option("--digits", min=1, max=17, metavar="N", help="Digits in tables only.")
-    ] = None,
-    quiet: Annotated[bool, _option("-q", "--quiet", help="No warnings.")] = False,
-) -> None:
-    """Judge checks with limits and baselines: exit 0 when all pass, 1 when one fails.
+HELP = """Judge checks with limits and baselines: exit 0 when all pass, 1 when one fails.
 
     Flags such as --where replace what [data] says; a check's own settings stay. Checks given by --max, --min
     and --max-regression are added to those of -c; without -c they stand alone.
     """
-    _check_choices(format_, color, progress)
-    if init is not None:
+# What [data] says too, which a flag replaces: by the name of the parameter.
+DATA = (
+    *("by", "min_rows", "weight", "where", "target_file", "on", "join", "like", "nan", "input_format"),
+    *("delimiter", "na", "expect_rows", "require_checksums", "ci", "cluster", "seed", "resamples"),
+)
+
+
+def command(name: str) -> Any:
+    return made_command(name, gate, _parameters(), HELP)
+
+
+def _parameters() -> list[Parameter]:
+    def own(name: str, kind: Any, *flags: str, **settings: Any) -> Parameter:
+        return Option(name, kind, False if kind is bool else None, flags, settings).parameter()
+
+    files = typer.Argument(metavar="[FILE]...", help="Data instead of the files in [data]; - is stdin.")
+    shared = [name for name in DATA if name not in ("by", "min_rows", "nan")]
+    return [
+        Parameter("files", Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation=Annotated[Texts, files]),
+        own(
+            *("config", str | None, "-c", "--config"),
+            metavar="FILE",
+            help="Checks; else the nearest lossctl.toml or pyproject.toml.",
+        ),
+        own("maximum", Texts, "--max", metavar="SPEC=X", help="Fail above X; repeatable."),
+        own("minimum", Texts, "--min", metavar="SPEC=X", help="Fail below X; repeatable."),
+        own(
+            *("regression", Texts, "--max-regression"),
+            metavar="SPEC=X",
+            help="Fail when worse than before by X or X%.",
+        ),
+        own("baseline", str | None, "--baseline", metavar="FILE", help="The saved result to compare with."),
+        own("update", bool, "--update-baseline", help="Write this run's numbers as the new baseline."),
+        own("min_rows", int | None, "--min-rows", min=1, metavar="N", help="Fewer rows are inconclusive."),
+        own(
+            *("needs", str | None, "--needs"),
+            metavar="value|significant",
+            help="significant: a breach fails only when the whole --ci interval (default 0.95) is beyond the "
+            "limit; else it is a warning.",
+        ),
+        own(
+            *("init", str | None, "--init"),
+            metavar="FILE",
+            help="Print a starter configuration; with -c write it.",
+        ),
+        *input_parameters(["target", "pred"]),
+        *options(
+            *shared,
+            *("threads", "progress", "color", "digits", "quiet"),
+            by={"help": "Judge each group; repeatable."},
+            nan={"default": None},
+            format_={"help": "table, json, markdown, github, junit or openmetrics."},
+            output={"help": "Also write there; github:step-summary appends to it."},
+        ),
+    ]
+
+
+def gate(**values: Any) -> None:
+    from lossctl.render.gate import GATE_FORMATS
+
+    check_choices(values, GATE_FORMATS)
+    if values["init"] is not None:
         from lossctl.cli.gate_init import write_starter
 
-        write_starter(init, config)
+        write_starter(values["init"], values["config"])
         return
-    extra = _flag_checks(maximum, minimum, regression)
-    data = {
-        "files": list(files or ()),
-        "by": by,
-        "min-rows": min_rows,
-        "weight": weight,
-        "where": where,
-        "target": target,
-        "pred": pred,
-        "like": like,
-        "nan": nan,
-    }
-    shared = {name: value for name, value in data.items() if value not in (None, [], ())}
-    options = {"format": format_, "color": color, "digits": digits, "quiet": quiet, "progress": progress}
-    _gate(config, extra, shared, baseline, update, output or (), threads, options)
+    extra = _flag_checks(values["maximum"], values["minimum"], values["regression"])
+    said = {name.replace("_", "-"): values[name] for name in DATA}
+    said |= {"files": list(values["files"] or ()), "target": values["input_target"]}
+    said |= {"pred": values["input_pred"]}
+    shared = {name: v for name, v in said.items() if v is not False and v not in (None, [], ())}
+    _gate(values, extra, shared)
 
 
-def _gate(
-    config_path: str | None,
-    extra: Sequence[Mapping[str, Any]],
-    shared: Mapping[str, Any],
-    baseline_path: str | None,
-    update: bool,
-    outputs: Sequence[str],
-    threads: int,
-    options: Mapping[str, Any],
-) -> None:
+def _gate(values: Mapping[str, Any], extra: Sequence[Mapping[str, Any]], shared: Mapping[str, Any]) -> None:
     from lossctl.cli.allocator import keep_freed_memory
     from lossctl.cli.progress import progress
     from lossctl.config import build
@@ -138,25 +105,25 @@ def _gate(
     from lossctl.render.gate import parse_gate_target
     from lossctl.render.output import Target, check_targets
 
-    config = _config(config_path, bool(extra))
-    plans = build(config, shared, extra)
-    path = baseline_path or _baseline_path(config)
+    config = _config(values["config"], bool(extra))
+    plans = build(config, shared, extra, {} if values["needs"] is None else {"needs": values["needs"]})
+    update, path = values["update"], values["baseline"] or _baseline_path(config)
     if update and path is None:
         raise UsageError("--update-baseline needs a file to write", hint="name it with --baseline FILE")
-    targets = [parse_gate_target(each) for each in outputs]
+    targets = [parse_gate_target(each) for each in values["output"] or ()]
     baseline = _baseline(path, update)
     keep_freed_memory()
-    with Passes(plans, threads) as passes:
+    with Passes(plans, values["threads"]) as passes:
         reads = [*passes.paths, *([config.path] if config.path else [])]
         writes = [*targets, *([Target(path, "json")] if update and path else [])]
         check_targets(writes, [*reads, *([path] if path and not update else [])], clobber=True)
         sizes = sum(each.dataset.nbytes for each in passes.passes)
-        with progress(options["progress"], sizes, None) as tick:
+        with progress(values["progress"], sizes, None) as tick:
             done = passes.run(tick)
     report = _report(plans, done, baseline, path)
     if update and path is not None:
         _update(plans, done, path)
-    _write(report, targets, options)
+    _write(report, targets, values)
     if report.failed:
         raise typer.Exit(1)
 
@@ -197,7 +164,8 @@ def _baseline(path: str | None, update: bool) -> Any:
 
 
 def _report(plans: Sequence[Any], done: Sequence[Any], baseline: Any, path: str | None) -> Any:
-    from lossctl.gate import Report, judge, unjudged
+    from lossctl.gate import judge, unjudged
+    from lossctl.verdicts import Report
 
     verdicts = []
     for plan in plans:
@@ -208,7 +176,8 @@ def _report(plans: Sequence[Any], done: Sequence[Any], baseline: Any, path: str 
             verdicts += judge(plan.check, owner.result.scores, baseline)
     results = [each.result for each in done if each.result is not None]
     inputs = list({file.path: file for result in results for file in result.inputs}.values())
-    warnings = list(dict.fromkeys(note for result in results for note in result.warnings))
+    notes = [visible(f"{plan.check.name}: {note}", 1000) for plan in plans for note in plan.notes]
+    warnings = list(dict.fromkeys([*notes, *(note for result in results for note in result.warnings)]))
     return Report(verdicts, inputs, path, warnings)
 
 
@@ -230,12 +199,12 @@ def _update(plans: Sequence[Any], done: Sequence[Any], path: str) -> None:
         file.write((json.dumps(to_saved(shares), indent=2, allow_nan=False) + "\n").encode())
 
 
-def _write(report: Any, targets: Sequence[Any], options: Mapping[str, Any]) -> None:
+def _write(report: Any, targets: Sequence[Any], values: Mapping[str, Any]) -> None:
     from lossctl.cli.compute import say, use_color
     from lossctl.render.gate import render_gate, write_summary
     from lossctl.render.output import Stdout, atomic
 
-    if not options["quiet"]:
+    if not values["quiet"]:
         for warning in report.warnings:
             say(f"warning: {visible(warning, 1000)}")
     for target in targets:
@@ -243,13 +212,11 @@ def _write(report: Any, targets: Sequence[Any], options: Mapping[str, Any]) -> N
             write_summary(report, target.path)
             continue
         with atomic(target.path) as file:
-            file.write(
-                render_gate(report, target.format, digits=options["digits"]).encode("utf-8", "replace")
-            )
+            file.write(render_gate(report, target.format, digits=values["digits"]).encode("utf-8", "replace"))
     terminal = sys.stdout is not None and sys.stdout.isatty()
-    colored = use_color(options["color"], terminal)
+    colored = use_color(values["color"], terminal)
     out = Stdout()
-    out.write(render_gate(report, options["format"], digits=options["digits"], color=colored).encode())
+    out.write(render_gate(report, values["format_"], digits=values["digits"], color=colored).encode())
     out.flush()
 
 
@@ -275,15 +242,3 @@ def _number(key: str, text: str, limit: str) -> float:
         return number(f"--{key}", float(limit))
     except ValueError:
         raise BadValue(f"--{key}", text, "SPEC=LIMIT with a number as the limit") from None
-
-
-def _check_choices(format_: str, color: str, progress: str) -> None:
-    from lossctl.render.gate import GATE_FORMATS
-
-    for name, value, choices in (
-        ("--format", format_, GATE_FORMATS),
-        ("--color", color, ("auto", "always", "never")),
-        ("--progress", progress, ("auto", "always", "never")),
-    ):
-        if value not in choices:
-            raise BadValue(name, value, " or ".join(choices))

@@ -22,6 +22,8 @@ schema = "lossctl.config/1"
 # baseline = "baseline.json"
 # What cannot be judged (NaN, too few rows, no baseline) fails unless this says "warn" or "pass".
 # on-inconclusive = "fail"
+# With "significant" a breach fails only when its whole confidence interval is beyond the limit, else warns.
+# needs = "value"
 
 [data]
 files = [{files}]
@@ -29,6 +31,9 @@ files = [{files}]
 # weight = "COLUMN"
 # where = "split == 'test'"
 # nan = "error"                  # or "skip", "propagate"
+# target-file = "labels.csv"     # targets in a file of their own, joined one-to-one
+# on = "id"                      # by these key columns; join = "inner" leaves out rows without a partner
+# ci = 0.95                      # show intervals; cluster = "COLUMN" draws rows of one user together
 {checks}"""
 _CHECK = """
 [[check]]
@@ -40,6 +45,7 @@ max = {maximum}                  # it is {value} now
 {by}
 # min-rows = 100                 # smaller groups are inconclusive
 # severity = "error"             # a "warning" never fails
+# needs = "significant"          # set min-rows too: with few rows no difference is significant
 """
 _UNKNOWN = """
 # No loss was found that reads these columns as they are; name the columns above and choose one:

@@ -2,49 +2,41 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
-from typing import Annotated, Any
+from collections.abc import Sequence
+from inspect import Parameter
+from typing import Any
 
 import typer
 
-from lossctl.cli.plain import read_plainly
-from lossctl.errors import BadValue, DataError, visible
+from lossctl.cli.shared import check_choices, made_command, options
+from lossctl.errors import DataError, visible
+from lossctl.options import files_parameter, input_parameters
 
-__all__ = ["Delimiter", "Files", "Format", "InputFormat", "Pred", "Target", "command", "reading_options"]
+__all__ = ["FORMATS", "command", "reading_options", "survey", "survey_parameters"]
 
-Files = Annotated[
-    list[str], typer.Argument(metavar="FILE...", help="CSV or Parquet files, globs, directories, or -.")
-]
-Target = Annotated[
-    str | None, typer.Option("--target", metavar="COLUMNS", help="Target: a name, comma list or glob.")
-]
-Pred = Annotated[
-    str | None, typer.Option("--pred", metavar="COLUMNS", help="Prediction: a name, comma list or glob.")
-]
-Format = Annotated[str, typer.Option("-f", "--format", metavar="table|json", help="How to print it.")]
-InputFormat = Annotated[
-    str | None,
-    typer.Option("--input-format", metavar="csv|parquet", help="Format when the content does not say."),
-]
-Delimiter = Annotated[str | None, typer.Option("--delimiter", metavar="CHAR", help="CSV field separator.")]
+FORMATS = ("table", "json")
 
 
 def command(name: str) -> Any:
-    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command(name=name)(recommend)
-    return read_plainly(typer.main.get_command(app))
+    help_ = "Look at the columns in one pass: which losses fit and why, and which would be misuse."
+    return made_command(name, recommend, survey_parameters(), help_)
 
 
-def check_format(format_: str) -> None:
-    if format_ not in ("table", "json"):
-        raise BadValue("--format", format_, "table or json")
+def survey_parameters() -> list[Parameter]:
+    """Files, the columns of target and prediction, and how to read and print."""
+    return [
+        files_parameter(),
+        *input_parameters(["target", "pred"]),
+        *options("input_format", "delimiter", "na", format_={"help": "table or json."}),
+    ]
 
 
-def reading_options(input_format: str | None, delimiter: str | None) -> list[str]:
+def reading_options(input_format: str | None, delimiter: str | None, na: Sequence[str]) -> list[str]:
     """The options of reading, as the recommended commands need them."""
-    options = ["--input-format", input_format] if input_format else []
-    return options + (["--delimiter", delimiter] if delimiter else [])
+    said = ["--input-format", input_format] if input_format else []
+    said += ["--delimiter", delimiter] if delimiter else []
+    return said + [word for text in na for word in ("--na", text)]
 
 
 def survey(dataset: Any, target: str | None, pred: str | None) -> tuple[Any, Any]:
@@ -70,33 +62,46 @@ def survey(dataset: Any, target: str | None, pred: str | None) -> tuple[Any, Any
 
 
 def recommend(
-    files: Files,
-    target: Target = None,
-    pred: Pred = None,
-    format_: Format = "table",
-    input_format: InputFormat = None,
-    delimiter: Delimiter = None,
+    files: list[str],
+    input_target: str | None,
+    input_pred: str | None,
+    format_: str,
+    input_format: str | None,
+    delimiter: str | None,
+    na: list[str] | None,
 ) -> None:
-    """Look at the columns in one pass: which losses fit and why, and which would be misuse."""
     from lossctl.recommend import recommend as advise
     from lossctl.sources import open_dataset
 
-    check_format(format_)
-    with open_dataset(files, input_format=input_format, delimiter=delimiter) as dataset:
-        seen, found = survey(dataset, target, pred)
+    check_choices({"format_": format_}, FORMATS)
+    with open_dataset(files, input_format=input_format, delimiter=delimiter, na=na or ()) as dataset:
+        seen, found = survey(dataset, input_target, input_pred)
         names = [column.name for column in dataset.columns]
-    advice = advise(seen, found, names, files, reading_options(input_format, delimiter))
-    if not advice.views:
+    advice = advise(seen, found, names, files, reading_options(input_format, delimiter, na or ()))
+    for name, said in (("target", input_target), ("pred", input_pred)):
+        _refuse_unreadable(name, said, seen)
+    if not any(view.facts or view.picks or view.warnings for view in advice.views):
         raise DataError(
             "no columns are named like a target, a prediction or the inputs of a loss",
             hint="name them with --target and --pred; see: lossctl check",
         )
     if format_ == "json":
-        typer.echo(json.dumps(advice.to_dict(), indent=2, ensure_ascii=False, allow_nan=False))
+        from lossctl.render.structured import strict_json
+
+        typer.echo(strict_json(advice.to_dict(), indent=2))
         return
     typer.echo(f"{advice.rows} rows")
     for view in advice.views:
         _print_view(view)
+
+
+def _refuse_unreadable(role: str, said: str | None, seen: Any) -> None:
+    if said in seen.kinds and said not in seen.columns:
+        raise DataError(
+            f"holds {visible(seen.kinds[said])}, which no loss takes for {role}",
+            column=said,
+            hint="losses take numbers, texts and lists of numbers",
+        )
 
 
 def _print_view(view: Any) -> None:

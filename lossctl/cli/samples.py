@@ -12,7 +12,7 @@ from lossctl.cli.progress import progress
 from lossctl.errors import UsageError, visible
 from lossctl.gradients import gradient_columns
 from lossctl.loss.kinds import Ragged
-from lossctl.render.output import Stdout, atomic
+from lossctl.render.output import atomic, stdout_for
 from lossctl.render.samples import SampleColumn, open_writer
 from lossctl.result import RowCount, check_counts
 from lossctl.spine import SampleBlock
@@ -35,9 +35,11 @@ def run_samples(plan: Any, dataset: Any, targets: Sequence[Any], values: Mapping
     columns += [SampleColumn(spec.text, "number") for spec in plan.specs]
     columns += [SampleColumn(name, kind) for name, kind in _gradients(plan)]
     with ExitStack() as stack:
-        sinks: list[Any] = [(t.format, stack.enter_context(atomic(t.path))) for t in targets]
+        sinks: list[Any] = [
+            (t.format, stack.enter_context(atomic(t.path, clobber=not values["no_clobber"]))) for t in targets
+        ]
         if not targets or values["format_"] != "table":
-            sinks.append((values["format_"], Stdout()))
+            sinks.append((values["format_"], stdout_for(values["format_"])))
         writers = [open_writer(kind, sink, columns) for kind, sink in sinks]
 
         def sample(block: SampleBlock) -> None:
@@ -48,7 +50,7 @@ def run_samples(plan: Any, dataset: Any, targets: Sequence[Any], values: Mapping
         with progress(values["progress"], dataset.nbytes, dataset.promised_rows) as tick:
             outcome = evaluate(plan, dataset, progress=tick, sample=sample)
         if not values["quiet"]:
-            for warning in getattr(dataset, "warnings", ()):
+            for warning in _warnings(plan, outcome, dataset, values):
                 say(f"warning: {visible(warning, 1000)}")
         tally = outcome.tally
         check_counts(RowCount(tally.read, tally.used, tally.filtered, tally.skipped), dataset.promised_rows)
@@ -56,6 +58,13 @@ def run_samples(plan: Any, dataset: Any, targets: Sequence[Any], values: Mapping
             writer.close()
         for _, sink in sinks:
             sink.flush()
+
+
+def _warnings(plan: Any, outcome: Any, dataset: Any, values: Mapping[str, Any]) -> list[str]:
+    from lossctl.advice import clipped
+
+    weighed = ["the rows' own values do not depend on --weight"] if values["weight"] is not None else []
+    return [*getattr(dataset, "warnings", ()), *clipped(plan, outcome), *weighed]
 
 
 def _gradients(plan: Any) -> list[tuple[str, Any]]:

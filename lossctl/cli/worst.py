@@ -2,109 +2,109 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from functools import partial
+from typing import Any
 
 import numpy as np
-import typer
 from numpy.typing import NDArray
 
 from lossctl.cli.allocator import keep_freed_memory
-from lossctl.cli.compute import CHOICES, LossGroup
-from lossctl.cli.plain import read_plainly
-from lossctl.errors import BadValue, UsageError
+from lossctl.cli.reading import memory, opened, outputs
+from lossctl.cli.shared import Option, check_choices, made_command, options
+from lossctl.cli.specs import columns_said, inputs_of, spec_group
+from lossctl.errors import UsageError
 from lossctl.loss.spec import Spec, parse
-from lossctl.options import files_parameter, input_parameters, shared_parameters
+from lossctl.options import files_parameter, input_parameters, point_to_spec
 
 __all__ = ["Worst", "command"]
 
-KEPT = {"where", "like", "elements", "nan", "width", "format_", "output", "no_clobber", "input_format"}
-KEPT |= {"delimiter", "threads", "chunk_rows", "progress", "digits"}
+KEPT = (
+    *("where", "target_file", "on", "join", "like", "elements", "nan", "width", "output", "no_clobber"),
+    *(
+        "input_format",
+        "delimiter",
+        "na",
+        "expect_rows",
+        "require_checksums",
+        "threads",
+        "chunk_rows",
+        "max_memory",
+        "progress",
+        "digits",
+    ),
+)
+FORMAT = {"help": "table, json, jsonl, csv, tsv, markdown or value."}
 MOST = 100_000
-
-
-class WorstGroup(LossGroup):
-    """SPEC is a subcommand, so that its inputs are options."""
-
-    def get_command(self, ctx: Any, name: str) -> Any:
-        return _worst_command(name)
+_WHOLE = re.compile(r"0|-?[1-9]\d{0,17}", re.ASCII)  # 007 is a name
+_NUMBER = re.compile(rf"{_WHOLE.pattern}|-?(0|[1-9]\d{{0,15}})(\.\d{{1,17}})?([eE][+-]?\d{{1,2}})?", re.ASCII)
 
 
 def command(name: str) -> Any:
     """The `worst` group."""
-    app = typer.Typer(
-        cls=WorstGroup,
-        add_completion=False,
-        rich_markup_mode=None,
-        pretty_exceptions_enable=False,
-        no_args_is_help=True,
-        subcommand_metavar="SPEC [OPTIONS] FILE...",
+    return spec_group(
+        _worst_command,
+        "SPEC [OPTIONS] FILE...",
+        "The rows with the worst loss, with their columns; ties by row number.",
+        "lossctl worst huber:delta=1.5 preds.parquet -n 20",
     )
-
-    @app.callback(epilog="lossctl worst huber:delta=1.5 preds.parquet -n 20")
-    def worst() -> None:
-        """The rows with the worst loss, with their columns; ties by row number."""
-
-    return read_plainly(typer.main.get_command(app))
 
 
 def _worst_command(text: str) -> Any:
     specs = parse(text)
     if len(specs) != 1:
         raise UsageError("worst takes one loss", hint="run it once for each, or add them up with +")
-    names = dict.fromkeys(name for term in specs[0].terms for name in term.bound.inputs)
-    number = Annotated[
-        int, typer.Option("-n", "--number", min=1, max=MOST, metavar="N", help="How many rows.")
-    ]
-    parameters = [files_parameter(), *input_parameters(list(names))]
-    parameters.append(
-        inspect.Parameter("number", inspect.Parameter.KEYWORD_ONLY, default=20, annotation=number)
+    number = Option(
+        *("number", int, 20, ("-n", "--number")),
+        {"min": 1, "max": MOST, "metavar": "N", "help": "How many rows."},
     )
-    parameters += [each for each in shared_parameters() if each.name in KEPT]
-
-    def run(**values: Any) -> None:
-        _run(text, **values)
-
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {each.name: each.annotation for each in parameters}
-    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command(name=text, help="The rows with the worst loss, worst first; ties by row number.")(run)
-    return read_plainly(typer.main.get_command(app))
+    parameters = [files_parameter(), *input_parameters(inputs_of(specs)), number.parameter()]
+    parameters += options(*KEPT, format_=FORMAT)
+    help_ = "The rows with the worst loss, worst first; ties by row number."
+    made = made_command(text, partial(_run, text), parameters, help_)
+    return point_to_spec(made, [term.bound for term in specs[0].terms])
 
 
 def _run(text: str, files: Sequence[str], **values: Any) -> None:
     from lossctl.cli.progress import progress
     from lossctl.plan import make_plan
-    from lossctl.render.output import check_targets, parse_target
+    from lossctl.render.output import check_targets
     from lossctl.render.samples import SAMPLE_FORMATS
     from lossctl.result import RowCount, check_counts
-    from lossctl.sources import open_dataset
     from lossctl.spine import run
 
-    _check(values, SAMPLE_FORMATS)
+    check_choices(values, [each for each in SAMPLE_FORMATS if each != "parquet"])
     keep_freed_memory()
     specs = parse(text, like=values["like"])
-    targets = [parse_target(each) for each in values["output"] or ()]
-    source = {"input_format": values["input_format"], "delimiter": values["delimiter"]}
-    with open_dataset(list(files), threads=values["threads"], **source) as dataset:
+    targets = outputs(values["output"], SAMPLE_FORMATS)
+    with opened(files, values, memory(values["max_memory"])) as dataset:
         check_targets(targets, [s.path for s in dataset.sources], clobber=not values["no_clobber"])
-        ids = [column.name for column in dataset.columns]
+        ids = _names(dataset)
         plan = make_plan(specs, _settings(values, ids), dataset)
         worst = Worst(specs[0], values["number"])
         with progress(values["progress"], dataset.nbytes, dataset.promised_rows) as tick:
             tally = run(plan, dataset, progress=tick, sample=worst.take).tally
         check_counts(RowCount(tally.read, tally.used, tally.filtered, tally.skipped), dataset.promised_rows)
-    _write(worst, ids, targets, values)
+        spelt = _numeric(dataset, ids)
+    _write(worst, {name: name in spelt for name in ids}, targets, values)
 
 
-def _settings(values: Mapping[str, Any], ids: Sequence[str]) -> Any:
+def _names(dataset: Any) -> list[str]:
+    """The columns to show; of two joined files, one that both have stands there by side."""
+    names = [column.name for column in dataset.columns]
+    if not getattr(dataset, "joined", False):
+        return names
+    return [name for name in names if not {f"pred.{name}", f"target.{name}"} <= set(names)]
+
+
+def _settings(values: dict[str, Any], ids: Sequence[str]) -> Any:
     from lossctl.plan import Settings
 
     return Settings(
-        columns={k.removeprefix("input_"): v for k, v in values.items() if k.startswith("input_") and v},
+        columns=columns_said(values),
         ids=ids,
         reduction="none",
         elements=values["elements"],
@@ -112,7 +112,9 @@ def _settings(values: Mapping[str, Any], ids: Sequence[str]) -> Any:
         width=values["width"],
         threads=values["threads"],
         chunk_rows=values["chunk_rows"],
+        max_memory=memory(values["max_memory"]),
         where=values["where"],
+        expect_rows=values["expect_rows"],
     )
 
 
@@ -150,8 +152,15 @@ class Worst:
         return np.where(np.isnan(values), np.inf, bad)
 
 
-def _write(worst: Worst, ids: Sequence[str], targets: Sequence[Any], values: Mapping[str, Any]) -> None:
-    from lossctl.render.output import Stdout, atomic
+def _numeric(dataset: Any, ids: Sequence[str]) -> set[str]:
+    """Text columns whose first rows are all numbers: a CSV says no types."""
+    untyped = {column.name for column in dataset.columns if column.type is None} & set(ids)
+    head = dataset.peek(sorted(untyped)) if untyped else {}
+    return {name for name, texts in head.items() if all(_NUMBER.fullmatch(str(text or 0)) for text in texts)}
+
+
+def _write(worst: Worst, ids: Mapping[str, bool], targets: Sequence[Any], values: Mapping[str, Any]) -> None:
+    from lossctl.render.output import atomic, stdout_for
     from lossctl.render.samples import SampleColumn, open_writer
 
     columns = [SampleColumn("row", "int"), SampleColumn(worst.name, "number")]
@@ -159,26 +168,29 @@ def _write(worst: Worst, ids: Sequence[str], targets: Sequence[Any], values: Map
         "row": np.array([row for _, row, _, _ in worst.rows], np.int64),
         worst.name: np.array([value for _, _, value, _ in worst.rows], np.float64),
     }
-    for name in ids:
+    for name, spelt in ids.items():
         shown = f"data.{name}" if name in block else name
-        kind, cells = _cells([extra[name] for _, _, _, extra in worst.rows])
+        kind, cells = _cells([extra[name] for _, _, _, extra in worst.rows], spelt)
         columns.append(SampleColumn(shown, kind))
         block[shown] = cells
     options = {} if values["digits"] is None else {"digits": values["digits"]}
     for target in targets:
-        with atomic(target.path) as file:
+        with atomic(target.path, clobber=not values["no_clobber"]) as file:
             writer = open_writer(target.format, file, columns, **options)
             writer.write(block)
             writer.close()
-    out = Stdout()
+    out = stdout_for(values["format_"])
     writer = open_writer(values["format_"], out, columns, **options)
     writer.write(block)
     writer.close()
     out.flush()
 
 
-def _cells(found: Sequence[Any]) -> tuple[Any, Any]:
-    """Numbers as numbers where all are, everything else as text."""
+def _cells(found: Sequence[Any], spelt: bool) -> tuple[Any, Any]:
+    """Numbers as numbers where all are, also `spelt` ones; everything else as text."""
+    if spelt and all(isinstance(value, str) and _NUMBER.fullmatch(value) for value in found):
+        whole = all(_WHOLE.fullmatch(value) for value in found)
+        found = [int(value) if whole else float(value) for value in found]
     kinds = {type(value) for value in found}
     if kinds == {int} and all(-(2**63) <= value < 2**63 for value in found):
         return "int", np.array(found, np.int64)
@@ -193,11 +205,3 @@ def _text(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
     return json.dumps(value, default=str) if isinstance(value, list | dict) else str(value)
-
-
-def _check(values: Mapping[str, Any], formats: Sequence[str]) -> None:
-    for name in ("elements", "nan", "progress"):
-        if values[name] not in CHOICES[name]:
-            raise BadValue(f"--{name}", values[name], " or ".join(CHOICES[name]))
-    if values["format_"] not in formats or values["format_"] == "parquet":
-        raise BadValue("--format", values["format_"], " or ".join(f for f in formats if f != "parquet"))

@@ -123,11 +123,15 @@ Residual = Annotated[Array, RESIDUAL]
 
 @dataclass(frozen=True)
 class Param:
-    """A hyper-parameter: what it means and its range, less a gap; type and default are the signature's."""
+    """A hyper-parameter: what it means and its range, less a gap; type and default are the signature's.
+
+    clips: it changes values that are too near a border, unless it has its default; a warning counts the rows.
+    """
 
     help: str
     domain: Interval = ANY
     gap: Interval | None = None
+    clips: bool = False
 
     def allows(self, number: float) -> bool:
         """Whether a number is in the range."""

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Union, get_args, get_origin
 
-from lossctl.errors import BadValue, UnknownName
+from lossctl.errors import BadValue, UnknownName, UsageError
 from lossctl.loss.kinds import Param
+from lossctl.loss.quoting import quoted, split, unquoted
 
 REQUIRED: Any = object()
 _TRUE = {"true", "yes", "1", "on"}
@@ -166,7 +167,7 @@ def _listed(item: Any, value: Any) -> tuple[Any, ...]:
         body = value.strip()
         if body.startswith("[") and body.endswith("]"):
             body = body[1:-1]
-        value = [part.strip().strip('"') for part in body.split(",")] if body.strip() else []
+        value = [unquoted(part) for _, part in split(body, ",")]
     if isinstance(value, int | float) or not value:
         raise ValueError(value)
     return tuple(_convert(item, part) for part in value)
@@ -196,16 +197,6 @@ def value_text(value: Any) -> str:
     return quoted(str(value))
 
 
-_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.?/")
-
-
-def quoted(text: str) -> str:
-    """`text` bare where it is plain, otherwise in double quotes with backslash escapes."""
-    if text and all(c in _PLAIN for c in text):
-        return text
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
 def resolve(params: Mapping[str, BoundParam], given: Mapping[str, Any], owner: str) -> dict[str, Any]:
     """All parameters of a loss: those given (snake or kebab case), checked, and defaults for the rest."""
     values: dict[str, Any] = {}
@@ -222,6 +213,10 @@ def resolve(params: Mapping[str, BoundParam], given: Mapping[str, Any], owner: s
     for name, param in params.items():
         if name not in values:
             if param.required:
-                raise BadValue(param.kebab, "nothing", f"{param.allowed()}; {owner} needs it")
+                raise UsageError(
+                    f"{owner} needs {param.kebab}: {param.meta.help}",
+                    hint=f"it takes {param.allowed()}: {owner}:{param.kebab}={param.metavar}",
+                    name=param.kebab,
+                )
             values[name] = param.default
     return {name: values[name] for name in params}

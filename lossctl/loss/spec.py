@@ -10,13 +10,13 @@ from typing import Any
 
 from lossctl.errors import BadSpec, UsageError
 from lossctl.loss.declare import Input, Loss
-from lossctl.loss.params import number_text, quoted, value_text
+from lossctl.loss.params import number_text, value_text
+from lossctl.loss.quoting import quoted, split, unquoted
 from lossctl.loss.registry import get
 
 __all__ = ["Bound", "Spec", "Term", "bind", "parse"]
 
 _COEFFICIENT = re.compile(r"^\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*\*\s*")
-_EXPONENT = re.compile(r"[0-9.][eE]$")
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def parse(text: str, *, like: str | None = None, given: Mapping[str, Any] | None
 
     Raises BadSpec, UnknownName or BadValue.
     """
-    specs = [_sum(part, offset, text, like, given or {}) for offset, part in _split(text, ",")]
+    specs = [_sum(part, offset, text, like, given or {}) for offset, part in split(text, ",")]
     if not specs:
         raise BadSpec(text, "it is empty", hint="name a loss, such as mae; see: lossctl list")
     seen: set[str] = set()
@@ -116,7 +116,7 @@ def parse(text: str, *, like: str | None = None, given: Mapping[str, Any] | None
 
 def _sum(part: str, offset: int, whole: str, like: str | None, given: Mapping[str, Any]) -> Spec:
     terms = []
-    for at, piece in _split(part, "+"):
+    for at, piece in split(part, "+"):
         found = _COEFFICIENT.match(piece)
         body = piece[found.end() :] if found else piece
         start = offset + at + (found.end() if found else 0)
@@ -127,8 +127,8 @@ def _sum(part: str, offset: int, whole: str, like: str | None, given: Mapping[st
 
 
 def _bound(body: str, at: int, whole: str, like: str | None, given: Mapping[str, Any]) -> Bound:
-    pieces = list(_split(body, ":"))
-    name = pieces[0][1].strip()
+    pieces = list(split(body, ":"))
+    name = pieces[0][1].strip() if pieces else ""
     if not re.fullmatch(r"[A-Za-z][\w-]*", name):
         raise BadSpec(whole, "a loss name is expected here", at=at, hint="specs look like huber:delta=1.5")
     loss = get(name)
@@ -145,59 +145,14 @@ def _bound(body: str, at: int, whole: str, like: str | None, given: Mapping[str,
         if snake in loss.inputs and snake not in loss.params:
             columns[snake] = tuple(_names(value))
         else:
-            params[snake] = _unquoted(value)
+            params[snake] = unquoted(value)
     return Bound(loss, bind(loss, {**params, **given}, like), columns)
 
 
 def _names(value: str) -> Iterator[str]:
     body = value.strip()
     if body.startswith("[") and body.endswith("]"):
-        for _, part in _split(body[1:-1], ","):
-            yield _unquoted(part)
+        for _, part in split(body[1:-1], ","):
+            yield unquoted(part)
     else:
-        yield _unquoted(body)
-
-
-def _unquoted(value: str) -> str:
-    body = value.strip()
-    if len(body) >= 2 and body[0] == body[-1] == '"':
-        return re.sub(r"\\(.)", r"\1", body[1:-1])
-    return body
-
-
-def _split(text: str, mark: str) -> Iterator[tuple[int, str]]:
-    """Pieces between `mark`s that stand outside brackets and double quotes, with their offsets."""
-    depth, start, quote, at = 0, 0, False, 0
-    while at < len(text):
-        char = text[at]
-        if quote:
-            at += char == "\\"
-            quote = char != '"'
-        elif char == '"':
-            quote = True
-        elif char in "[]":
-            depth += 1 if char == "[" else -1
-            if depth < 0 or depth > 8:
-                raise BadSpec(text, "brackets do not match", at=at)
-        elif char == mark and not depth and not (mark == "+" and _is_sign(text, at)):
-            yield start, _filled(text, start, at)
-            start = at + 1
-        at += 1
-    if quote or depth:
-        raise BadSpec(text, "a quote or bracket is not closed", at=start)
-    if text.strip():
-        yield start, _filled(text, start, len(text))
-
-
-def _is_sign(text: str, at: int) -> bool:
-    """Whether a plus belongs to a number (1e+5, =+2) rather than joining two losses."""
-    return (
-        bool(_EXPONENT.search(text[:at])) or text[:at].rstrip().endswith(("=", "+")) or not text[:at].strip()
-    )
-
-
-def _filled(text: str, start: int, end: int) -> str:
-    piece = text[start:end]
-    if not piece.strip():
-        raise BadSpec(text, "something is missing here", at=start)
-    return piece
+        yield unquoted(body)

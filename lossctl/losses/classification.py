@@ -64,7 +64,9 @@ def bce(
     *,
     from_logits: FromLogits = False,
     eps: Eps = 0.0,
-    log_floor: Annotated[float | None, Param("lower bound of each logarithm", Interval(-np.inf, 0.0))] = None,
+    log_floor: Annotated[
+        float | None, Param("lower bound of each logarithm", Interval(-np.inf, 0.0), clips=True)
+    ] = None,
     pos_weight: Annotated[float, Param("factor on the positive part", NONNEG)] = 1.0,
     label_smoothing: Smoothing = 0.0,
 ) -> Array:
@@ -86,12 +88,14 @@ def bce(
     y = target * (1.0 - label_smoothing) + 0.5 * label_smoothing if label_smoothing else target
     if from_logits:
         return binary_cost(y, pred, pos_weight)
+    # 1 − y would keep y's rounding, which is large beside it where y is near 1
+    off = (1.0 - target) * (1.0 - label_smoothing) + 0.5 * label_smoothing if label_smoothing else 1.0 - y
     p = np.clip(pred, eps, 1.0 - eps) if eps else pred
     if log_floor is None:
-        return -(xlogy(pos_weight * y, p) + xlog1py(1.0 - y, -p))
+        return -(xlogy(pos_weight * y, p) + xlog1py(off, -p))
     hit = np.maximum(np.log(p), log_floor)
     miss = np.maximum(np.log1p(-p), log_floor)
-    return -(pos_weight * y * hit + (1.0 - y) * miss)
+    return -(pos_weight * y * hit + off * miss)
 
 
 @gradient(bce)

@@ -10,7 +10,8 @@ import numpy as np
 from lossctl.domain import ANY, NONNEG, UNIT, Interval
 from lossctl.loss import Array, Form, Param, Simplex, gradient, like, loss
 from lossctl.losses._histograms import Normalize, Shares, shares_of, through_sum
-from lossctl.numeric import logsumexp, row_sum, xlog1py, xlogy
+from lossctl.numeric import logsumexp, row_blocks, row_sum, sure_sum, xlogy
+from lossctl.special import log_ratio, relative_entropy
 
 HALF = Interval(0.0, 0.5, open_high=True)
 
@@ -38,7 +39,7 @@ Pred = Annotated[
 ]
 
 
-Eps = Annotated[float, Param("clip both distributions into [eps, 1]", HALF)]
+Eps = Annotated[float, Param("clip both distributions into [eps, 1]", HALF, clips=True)]
 
 
 Base = Annotated[float | None, Param("base of the logarithm; e unless said", ABOVE_ONE)]
@@ -53,6 +54,24 @@ def _logs(values: Array, logs: bool, from_logits: bool, eps: float, normalize: b
     if from_logits:
         return values - logsumexp(values)[:, None]
     return values if logs else np.log(shares_of(values, eps, normalize))
+
+
+def _divergence(p: Array, q: Array) -> Array:
+    """Σ p·log(p/q). Where both are alike a class is p − q, which is exact, and a second part without
+    cancellation; only sums of the former cancel, hence the sure sum."""
+    value = np.empty(len(p))
+    for rows in row_blocks(p):
+        value[rows] = _block_divergence(p[rows], q[rows])
+    return value
+
+
+def _block_divergence(p: Array, q: Array) -> Array:
+    gap = p - q
+    bulk = relative_entropy(p, q)
+    apart = (p > 2.0 * q) | (q > 2.0 * p)
+    gap[apart] = 0.0
+    bulk[apart] = np.where(p[apart] == 0.0, 0.0, p[apart] * log_ratio(p[apart], q[apart]))
+    return sure_sum(np.concatenate([gap, bulk], axis=1))
 
 
 def _reverse_parts(
@@ -105,13 +124,17 @@ def kl(
     Gradient: −P/Q with respect to Q; softmax(z) − P with respect to logits.
     Use when: the target is itself a distribution; it is cross-entropy minus the entropy of the target.
     Avoid when: Q may be zero where P is not: the value is infinite (js stays bounded).
-    Numerics: the difference of logarithms, so that tiny quotients neither under- nor overflow.
+    Numerics: of probabilities, a class whose shares are alike costs P − Q plus a small part summed as a
+        series, so that near equality nothing is lost; of logarithms and logits, their difference.
     References: Kullback & Leibler (1951), On Information and Sufficiency.
 
     >>> import lossctl
     >>> round(lossctl.compute("kl:base=2", [[0.5, 0.5]], [[0.25, 0.75]]).value, 12)  # 1 − ½log₂3
     0.207518749639
     """
+    if not (log_input or log_target or from_logits):
+        p, q = shares_of(target, eps, normalize), shares_of(pred, eps, normalize)
+        return _divergence(p, q) / _unit(base)
     logs = _logs(target, log_target, False, eps, normalize)
     shares = np.exp(target) if log_target else shares_of(target, eps, normalize)
     gaps = logs - _logs(pred, log_input, from_logits, eps, normalize)
@@ -171,7 +194,8 @@ def reverse_kl(
     Gradient: log(Q/P) + 1 with respect to Q; Q·(log(Q/P) − Σ Q·log(Q/P)) with respect to logits.
     Use when: the prediction should put no mass where the target has none (mode seeking).
     Avoid when: the target may be zero where the prediction is not: the value is infinite.
-    Numerics: the difference of logarithms, so that tiny quotients neither under- nor overflow.
+    Numerics: of probabilities, a class whose shares are alike costs P − Q plus a small part summed as a
+        series, so that near equality nothing is lost; of logarithms and logits, their difference.
     See also: kl, js.
     References: Kullback & Leibler (1951), On Information and Sufficiency.
 
@@ -179,6 +203,9 @@ def reverse_kl(
     >>> round(lossctl.compute("reverse-kl:base=2", [[0.25, 0.75]], [[0.5, 0.5]]).value, 12)  # 1 − ½log₂3
     0.207518749639
     """
+    if not (log_input or log_target or from_logits):
+        p, q = shares_of(target, eps, normalize), shares_of(pred, eps, normalize)
+        return _divergence(q, p) / _unit(base)
     shares, gaps = _reverse_parts(target, pred, log_input, log_target, from_logits, eps, normalize)
     return row_sum(np.where(shares == 0.0, 0.0, shares * gaps)) / _unit(base)
 
@@ -224,8 +251,8 @@ def js(target: Shares, pred: Shares, *, base: Base = None, normalize: Normalize 
     Gradient: ½·log(Q/M) with respect to Q.
     Use when: a bounded and symmetric divergence is wanted, also where one distribution is zero.
     Avoid when: a zero predicted where the target has mass must cost without bound (kl).
-    Numerics: with u = (P − Q)/(P + Q) a class costs ½M·[(1+u)·log(1+u) + (1−u)·log(1−u)], for |u| < ½ by
-        the series ½M·Σ u²ⁿ/(n(2n − 1)): every term is positive, so near equality nothing cancels.
+    Numerics: where u = (P − Q)/(P + Q) has |u| < ½ a class costs the series ½M·Σ u²ⁿ/(n(2n − 1)): every
+        term is positive, so near equality nothing cancels.
     See also: kl; its square root is a distance.
     References: Lin (1991), Divergence Measures Based on the Shannon Entropy.
 
@@ -238,8 +265,10 @@ def js(target: Shares, pred: Shares, *, base: Base = None, normalize: Normalize 
     near = np.zeros_like(square)
     for n in range(26, 0, -1):
         near = square * (near + 1.0 / (n * (2 * n - 1)))
-    far = xlog1py(1.0 + u, u) + xlog1py(1.0 - u, -u)
-    cost = row_sum(middle * np.where(np.abs(u) < 0.5, near, far))
+    p, q = shares_of(target, 0.0, normalize), shares_of(pred, 0.0, normalize)
+    half = np.where(middle == 0.0, 1.0, middle)
+    far = xlogy(p, p / half) + xlogy(q, q / half)
+    cost = row_sum(np.where(np.abs(u) < 0.5, middle * near, far))
     return np.maximum(0.5 * cost, 0.0) / _unit(base)
 
 

@@ -20,7 +20,7 @@ from lossctl.loss import (
     loss,
 )
 from lossctl.losses._directions import cosine, cosine_slope
-from lossctl.numeric import row_sum, softplus
+from lossctl.numeric import difference, row_sum, short_by, softplus
 
 Margin = Annotated[float, Param("how much further the negative must be", NONNEG)]
 
@@ -65,7 +65,7 @@ def _pair_cost(
 ) -> Array:
     """`near` is what a similar pair costs."""
     short = np.maximum(margin - distance, 0.0)
-    cost: Array = similar * near + (1.0 - similar) * (short * short if squared else short)
+    cost: Array = np.where(similar > 0.5, near, short * short if squared else short)
     return 0.5 * cost if half else cost
 
 
@@ -275,7 +275,7 @@ def triplet_distance(positive: Nonneg, negative: Nonneg, *, margin: Margin = 1.0
     >>> lossctl.compute("triplet-distance", positive=[5, 1], negative=[2, 3]).value  # (4 + 0) / 2
     2.0
     """
-    return np.maximum(positive - negative + margin, 0.0)
+    return np.maximum(short_by(positive, negative, margin), 0.0)
 
 
 @gradient(triplet_distance, "positive", "negative")
@@ -348,7 +348,7 @@ def margin_ranking(
     >>> lossctl.compute("margin-ranking", first=[1, 1], second=[3, 3], target=[1, -1]).value  # (2 + 0) / 2
     1.0
     """
-    return np.maximum(margin - target * (first - second), 0.0)
+    return np.maximum(short_by(target * second, target * first, margin), 0.0)
 
 
 @gradient(margin_ranking, "first", "second")
@@ -377,7 +377,7 @@ def bpr(positive: Real, negative: Real) -> Array:
     >>> lossctl.compute("bpr", positive=[1.5], negative=[1.5]).value  # log 2
     0.6931471805599453
     """
-    return softplus(negative - positive)
+    return softplus(*difference(negative, positive))
 
 
 @gradient(bpr, "positive", "negative")

@@ -102,7 +102,9 @@ def binary_focal(
     p, q = _both_sides(pred, from_logits)
     missed = target * q + (1.0 - target) * p
     factor = _balance(target, alpha)
-    cost = missed**gamma * _binary_cost(target, pred, from_logits)
+    plain = _binary_cost(target, pred, from_logits)
+    root = missed ** (0.5 * gamma)  # the whole power may vanish where the product does not
+    cost = np.where(np.isinf(plain), plain, root * plain * root)
     return np.where(factor == 0.0, 0.0, factor * cost)
 
 
@@ -126,7 +128,8 @@ def _pieces(pred: Array, label: Codes | None, form: ScoreForm) -> tuple[Array, A
         parts = softmax_parts(pred)
         p, whole = parts.probabilities(), 1.0 + parts.rest
         missed = 1.0 - p
-        put(missed, parts.top, parts.rest / whole)
+        others = parts.rest / whole
+        put(missed, parts.top, others - others * (((1.0 - whole) + parts.rest) / whole))
         cost = np.log1p(parts.rest)[:, None] - parts.shifted
         return (
             (p, missed, cost) if label is None else (pick(p, label), pick(missed, label), pick(cost, label))

@@ -14,6 +14,8 @@ from lossctl.special import erf
 
 OPEN_UNIT = Interval(0.0, 1.0, open_low=True, open_high=True)
 ROOT_PI = 1.0 / math.sqrt(math.pi)
+PEAK = 0.7978845608028654  # √(2/π)
+AT_ZERO = 0.23369497725510907  # (√2 − 1)/√π
 
 
 @loss(
@@ -182,8 +184,7 @@ def crps_normal(target: Real, pred: Real, scale: Positive) -> Array:
     """
     size = np.abs(target - pred)
     z = size / scale
-    density = math.sqrt(2.0) * ROOT_PI * np.exp(-0.5 * z * z)
-    return size * erf(z * math.sqrt(0.5)) + scale * (density - ROOT_PI)
+    return size * erf(z * math.sqrt(0.5)) + scale * (AT_ZERO + PEAK * np.expm1(-0.5 * z * z))
 
 
 @gradient(crps_normal, "pred", "scale")

@@ -9,7 +9,7 @@ import numpy as np
 
 from lossctl.domain import ANY, NONNEG, REAL, UNIT, Interval
 from lossctl.loss import Array, Binary, Form, Param, Pooled, ProbOrLogit, Real, RealVec, gradient, like, loss
-from lossctl.numeric import row_sum, softplus, xlog1py, xlogy
+from lossctl.numeric import expm1_minus, row_sum, softplus, xlog1py, xlogy
 
 HALF = Interval(0.0, 0.5, open_high=True)
 
@@ -73,7 +73,7 @@ def gan(
         Param("the generator minimises log(1 − D), or −log D, whose slope does not vanish"),
     ] = "minimax",
     from_logits: Annotated[bool, Param("pred holds logits, not probabilities")] = False,
-    eps: Annotated[float, Param("clip probabilities into [eps, 1 − eps]", HALF)] = 0.0,
+    eps: Annotated[float, Param("clip probabilities into [eps, 1 − eps]", HALF, clips=True)] = 0.0,
 ) -> tuple[Array, Array, Array, Array]:
     """Adversarial loss of a discriminator that tells real rows (1) from generated ones (0).
 
@@ -242,17 +242,8 @@ def _(target: Array, pred: Array, *, side: str) -> Array:
     return _blend(target, side, np.where(pred < 1.0, -1.0, 0.0), on_fake)
 
 
-def _excess(x: Array) -> Array:
-    """eˣ − 1 − x, by its series where expm1(x) − x would cancel."""
-    small = np.where(np.abs(x) < 1.0, x, 0.0)
-    series = np.ones_like(small)
-    for n in range(20, 2, -1):
-        series = 1.0 + small / n * series
-    return np.where(np.abs(x) < 1.0, 0.5 * small * small * series, np.expm1(x) - x)
-
-
 def _latent(mu: Array, logvar: Array) -> Array:
-    return 0.5 * row_sum(_excess(logvar) + mu * mu)
+    return 0.5 * row_sum(expm1_minus(logvar) + mu * mu)
 
 
 @loss(

@@ -9,7 +9,7 @@ import numpy as np
 from lossctl.domain import NONNEG, REAL, Interval
 from lossctl.loss import Array, Codes, Label, Param, Real, RealVec, Sign, gradient, like, loss
 from lossctl.losses._classes import BOUNDLESS, Classes, logistic, pick, put
-from lossctl.numeric import row_sum, softplus
+from lossctl.numeric import row_sum, short_by, softplus
 
 Margin = Annotated[float, Param("how far on the right side costs nothing", NONNEG)]
 
@@ -175,7 +175,7 @@ def _rival(target: Codes, pred: Array) -> tuple[Codes, Array]:
     others = pred.copy()
     put(others, target, np.full(len(pred), -np.inf))
     rival = np.argmax(others, axis=1)
-    return rival, 1.0 - (pick(pred, target) - pick(others, rival))
+    return rival, short_by(pick(others, rival), pick(pred, target), 1.0)
 
 
 @loss(

@@ -23,7 +23,7 @@ from lossctl.loss import (
     loss,
 )
 from lossctl.losses._pairs import row_pairs
-from lossctl.numeric import row_sum, segment_sum, softplus
+from lossctl.numeric import difference, row_sum, segment_sum, softplus
 
 
 def segment_max(values: Array, offsets: Codes) -> Array:
@@ -35,8 +35,12 @@ def segment_max(values: Array, offsets: Codes) -> Array:
 def segment_log_softmax(values: Array, offsets: Codes) -> Array:
     """log softmax within each segment, one value per row."""
     lengths = np.diff(offsets)
-    shifted = values - np.repeat(segment_max(values, offsets), lengths)
-    logs: Array = shifted - np.repeat(np.log(segment_sum(np.exp(shifted), offsets)), lengths)
+    shifted, slack = difference(values, np.repeat(segment_max(values, offsets), lengths))
+    top = np.flatnonzero(shifted == 0.0)  # the first of each segment counts as 1, and not in `others`
+    top = top[np.searchsorted(top, offsets[:-1])]
+    others = np.exp(shifted) * (1.0 + slack)
+    others[top] = 0.0
+    logs: Array = shifted - np.repeat(np.log1p(segment_sum(others, offsets)), lengths)
     return logs
 
 
@@ -126,8 +130,8 @@ def ranknet(group: Group, target: Nonneg, pred: Real) -> Masked:
     for rows, bounds, other in row_pairs(group):
         sizes = np.diff(bounds)
         better = np.repeat(target[rows], sizes) > target[other]
-        gap = np.repeat(pred[rows], sizes) - pred[other]
-        cost[rows] = segment_sum(np.where(better, softplus(-gap), 0.0), bounds)
+        lead = difference(pred[other], np.repeat(pred[rows], sizes))
+        cost[rows] = segment_sum(np.where(better, softplus(*lead), 0.0), bounds)
         pairs[rows] = segment_sum(better.astype(np.float64), bounds)
     count = segment_sum(pairs, group)
     return Masked(segment_sum(cost, group) / np.maximum(count, 1.0), count > 0.0)

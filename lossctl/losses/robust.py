@@ -8,18 +8,31 @@ from typing import Annotated
 import numpy as np
 
 from lossctl.domain import NONNEG, POSITIVE, Interval
-from lossctl.loss import Array, Param, Residual, gradient, like, loss
-from lossctl.numeric import log1p_minus
+from lossctl.loss import Array, Param, Real, Residual, gradient, like, loss
+from lossctl.numeric import atanh_rest, difference
 
 Scale = Annotated[float, Param("residual from which an error counts as an outlier", POSITIVE)]
 
 
+LARGEST = float(np.finfo(np.float64).max)
 ANY_POWER = Interval(-math.inf, 2.0)
 
 
-def _log1p_square(x: Array, scale: float = 1.0) -> Array:
-    """log(1 + x²/scale) for x ≥ 0 without squaring what would overflow."""
-    return np.where(x > 1e150, 2.0 * np.log(x) - math.log(scale), np.log1p(x * x / scale))
+def _log1p_square(x: Array, scale: float = 1.0, slack: Array | None = None) -> Array:
+    """log(1 + x²/scale) for x ≥ 0 without squaring what would overflow; slack: what x lost in rounding."""
+    square = x * x / scale
+    value = np.log1p(square)
+    if slack is not None:
+        value += slack * (x / (0.5 * scale * (1.0 + square)))
+    if np.max(x, initial=0.0) > 1e150:
+        value = np.where(x > 1e150, 2.0 * np.log(x) - math.log(scale), value)
+    return value
+
+
+def _parted(target: Array, pred: Array) -> tuple[Array, Array]:
+    """|pred − target|, and what rounding took from it."""
+    residual, slack = difference(pred, target)
+    return np.abs(residual), np.copysign(1.0, residual) * slack
 
 
 @loss(
@@ -37,15 +50,15 @@ def pseudo_huber(
     Formula: δ²(√(1 + (r/δ)²) − 1), r = pred − target.
     Gradient: r / √(1 + (r/δ)²).
     Use when: huber is wanted with a smooth second derivative.
-    Numerics: written as r²/(√(1 + x²) + 1), which neither cancels for small nor overflows for large r.
+    Numerics: written as δr²/(√(δ² + r²) + δ), which neither cancels for small nor overflows for large r.
     References: Charbonnier et al. (1997), Deterministic Edge-Preserving Regularization.
 
     >>> import lossctl
     >>> lossctl.compute("pseudo-huber:delta=4", [0], [3]).value  # 16·(5/4 − 1)
     4.0
     """
-    x = np.abs(residual) / delta
-    return delta * np.abs(residual) * (x / (np.hypot(1.0, x) + 1.0))
+    size = np.abs(residual)
+    return delta * size * (size / (np.hypot(delta, size) + delta))
 
 
 @gradient(pseudo_huber)
@@ -87,7 +100,7 @@ def _(residual: Array, *, eps: float) -> Array:
     tasks=("regression", "outliers"),
     likes=(like("lightgbm", "fair", note="c is called fair_c"), like("catboost", "FairLoss:smoothness")),
 )
-def fair(residual: Residual, *, c: Scale = 1.0) -> Array:
+def fair(target: Real, pred: Real, *, c: Scale = 1.0) -> Array:
     """Fair loss: quadratic near zero, growing a little slower than linearly.
 
     Formula: c|r| − c²·log(1 + |r|/c), r = pred − target.
@@ -100,11 +113,17 @@ def fair(residual: Residual, *, c: Scale = 1.0) -> Array:
     >>> round(lossctl.compute("fair", [0], [1]).value, 12)  # 1 − log 2
     0.30685281944
     """
-    return -c * c * log1p_minus(np.abs(residual) / c)
+    size, slack = _parted(target, pred)
+    s = 1.0 / (1.0 + 2.0 * c / size)
+    square = np.minimum(s * s, 0.25)
+    near = c * s * (size - 2.0 * c * square * atanh_rest(square))
+    far = c * (size - c * np.log1p(np.minimum(size / c, LARGEST)))
+    return np.where(s <= 0.5, near, far) + slack / (1.0 / size + 1.0 / c)
 
 
 @gradient(fair)
-def _(residual: Array, *, c: float) -> Array:
+def _(target: Array, pred: Array, *, c: float) -> Array:
+    residual = pred - target
     return residual / (1.0 + np.abs(residual) / c)
 
 
@@ -114,7 +133,7 @@ def _(residual: Array, *, c: float) -> Array:
     tasks=("regression", "outliers"),
     likes=(like("kornia", "kornia.losses.cauchy_loss", c=math.sqrt(2.0)),),
 )
-def cauchy(residual: Residual, *, c: Scale = 1.0) -> Array:
+def cauchy(target: Real, pred: Real, *, c: Scale = 1.0) -> Array:
     """Cauchy loss: outliers count with their logarithm.
 
     Formula: (c²/2)·log(1 + (r/c)²), r = pred − target.
@@ -127,11 +146,17 @@ def cauchy(residual: Residual, *, c: Scale = 1.0) -> Array:
     >>> round(lossctl.compute("cauchy", [0], [1]).value, 12)  # ½·log 2
     0.34657359028
     """
-    return 0.5 * c * c * _log1p_square(np.abs(residual) / c)
+    size, slack = _parted(target, pred)
+    x = size / c
+    value = _log1p_square(x, 1.0, slack / c)
+    if np.isinf(x).any():  # its logarithm is not
+        value = np.where(np.isinf(x), 2.0 * (np.log(size) - math.log(c)), value)
+    return 0.5 * c * c * value
 
 
 @gradient(cauchy)
-def _(residual: Array, *, c: float) -> Array:
+def _(target: Array, pred: Array, *, c: float) -> Array:
+    residual = pred - target
     x = residual / c
     return residual / (1.0 + x * x)
 
@@ -175,15 +200,16 @@ def geman_mcclure(residual: Residual, *, c: Scale = 2.0) -> Array:
     Formula: 2r² / (r² + c²), r = pred − target.
     Gradient: 4c²r / (r² + c²)².
     Use when: outliers should cost a constant.
-    Numerics: written as 2 / (1 + (c/r)²), so that a large residual does not overflow.
+    Numerics: written as 2u / (1 + u) with u = (r/c)², bounded so that a large residual does not overflow.
     References: Geman & McClure (1987), Statistical Methods for Tomographic Image Reconstruction.
 
     >>> import lossctl
     >>> lossctl.compute("geman-mcclure", [0], [2]).value
     1.0
     """
-    x = c / residual
-    return 2.0 / (1.0 + x * x)
+    square = np.minimum(np.abs(residual) / c, 1e150)
+    square *= square
+    return 2.0 * square / (1.0 + square)
 
 
 @gradient(geman_mcclure)
@@ -218,7 +244,8 @@ def _(residual: Array, *, c: float) -> Array:
 
 @loss(aliases=("general-robust",), range=NONNEG, tasks=("regression", "outliers"))
 def barron(
-    residual: Residual,
+    target: Real,
+    pred: Real,
     *,
     alpha: Annotated[
         float, Param("shape: 2 squared, 1 pseudo-Huber, 0 Cauchy, −2 Geman–McClure, −inf Welsch", ANY_POWER)
@@ -230,33 +257,39 @@ def barron(
     Formula: (|α−2|/α)·(((r/c)²/|α−2| + 1)^(α/2) − 1), with its limits at α = 2, 0 and −∞.
     Gradient: (r/c²)·((r/c)²/|α−2| + 1)^(α/2 − 1).
     Use when: the right robustness is itself to be chosen.
-    Numerics: the power minus one is expm1 of its logarithm.
+    Numerics: the power minus one is expm1 of its logarithm where that is small; what rounding took from r
+        is put back to first order.
     References: Barron (2019), A General and Adaptive Robust Loss Function.
 
     >>> import lossctl
     >>> lossctl.compute("barron:alpha=2", [0], [3]).value  # 9 / 2
     4.5
     """
-    x = np.abs(residual) / c
+    size, slack = _parted(target, pred)
+    x, lost = size / c, slack / c
     if alpha == 2.0:
         return 0.5 * x * x
     if alpha == 0.0:
-        return _log1p_square(x, 2.0)
+        return _log1p_square(x, 2.0, lost)
     if math.isinf(alpha):
-        return -np.expm1(-0.5 * x * x)
+        fall = np.expm1(-0.5 * x * x)
+        return np.minimum(x, 1e150) * (1.0 + fall) * lost - fall
     width = abs(alpha - 2.0)
-    logs = 0.5 * _log1p_square(x, width)
+    logs = 0.5 * _log1p_square(x, width, lost)
     rise = np.expm1(alpha * logs)
     if alpha > 0.0:  # a large power is exact where the exponential of its logarithm is not
-        rise = np.where(
-            np.minimum(logs, alpha * logs) > 1.0, np.hypot(1.0, x / math.sqrt(width)) ** alpha - 1.0, rise
-        )
-    return width / alpha * rise
+        root = np.where(x < 1e150, np.sqrt(1.0 + x * x / width), x / math.sqrt(width))
+        rise = np.where(np.minimum(logs, alpha * logs) > 0.7, root**alpha - 1.0, rise)
+    value = width / alpha * rise
+    if alpha > 0.0 and np.isinf(value).any():  # the factor may bring it back
+        half = root ** (0.5 * alpha)
+        value = np.where(np.isinf(value), width / alpha * half * half, value)
+    return value
 
 
 @gradient(barron)
-def _(residual: Array, *, alpha: float, c: float) -> Array:
-    x = residual / c
+def _(target: Array, pred: Array, *, alpha: float, c: float) -> Array:
+    x = (pred - target) / c
     if alpha == 2.0:
         return x / c
     if math.isinf(alpha):

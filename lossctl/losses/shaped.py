@@ -8,8 +8,8 @@ from typing import Annotated
 import numpy as np
 
 from lossctl.domain import NONNEG, POSITIVE, UNIT, Interval
-from lossctl.loss import Array, Param, Residual, gradient, like, loss
-from lossctl.numeric import expm1_minus
+from lossctl.loss import Array, Param, Real, Residual, gradient, like, loss
+from lossctl.numeric import difference, expm1_minus, two_product
 
 
 @loss(
@@ -85,7 +85,8 @@ def _(residual: Array, *, width: float, curvature: float) -> Array:
     likes=(like("sklearn", "epsilon_insensitive of sklearn.linear_model.SGDRegressor"),),
 )
 def epsilon_insensitive(
-    residual: Residual,
+    target: Real,
+    pred: Real,
     *,
     epsilon: Annotated[float, Param("errors up to this cost nothing", NONNEG)] = 0.1,
     squared: Annotated[bool, Param("square what is beyond")] = False,
@@ -101,19 +102,24 @@ def epsilon_insensitive(
     >>> lossctl.compute("epsilon-insensitive:epsilon=1", [0, 0], [0.5, 3]).value  # (0 + 2) / 2
     1.0
     """
-    beyond = np.maximum(np.abs(residual) - epsilon, 0.0)
+    residual, slack = difference(pred, target)  # the tube's edge may all but cancel what rounding left
+    beyond = np.abs(residual) - epsilon
+    beyond += np.copysign(slack, residual * slack)
+    np.maximum(beyond, 0.0, out=beyond)
     return beyond * beyond if squared else beyond
 
 
 @gradient(epsilon_insensitive)
-def _(residual: Array, *, epsilon: float, squared: bool) -> Array:
+def _(target: Array, pred: Array, *, epsilon: float, squared: bool) -> Array:
+    residual = pred - target
     beyond = np.maximum(np.abs(residual) - epsilon, 0.0)
     return np.sign(residual) * (2.0 * beyond if squared else np.where(beyond > 0.0, 1.0, 0.0))
 
 
 @loss(range=NONNEG, tasks=("regression", "forecast"), likes=(like("utilsforecast", "linex"),))
 def linex(
-    residual: Residual,
+    target: Real,
+    pred: Real,
     *,
     a: Annotated[float, Param("positive: underestimates cost exponentially; negative: overestimates")] = 1.0,
 ) -> Array:
@@ -122,18 +128,24 @@ def linex(
     Formula: e^(−a·r) + a·r − 1, r = pred − target.
     Gradient: a(1 − e^(−a·r)).
     Use when: errors of one sign are far more costly, as in reserves or dosage.
-    Numerics: e^x − 1 − x is summed as a series near zero; beyond the range of doubles it is infinite.
+    Numerics: e^x − 1 − x is summed as a series near zero; what rounding took from r and a·r is put back, as
+        e^x would lose |x| times that; beyond the range of doubles it is infinite.
     References: Varian (1975), A Bayesian Approach to Real Estate Assessment; Zellner (1986).
 
     >>> import lossctl
     >>> round(lossctl.compute("linex", [1], [0]).value, 12)  # e − 2
     0.718281828459
     """
-    return expm1_minus(-a * residual)
+    residual, slack = difference(pred, target)
+    x, lost = two_product(residual, -a)
+    steep = np.expm1(x)
+    steep = np.where(np.isinf(steep), 0.0, steep)
+    return np.where(x == np.inf, np.inf, expm1_minus(x) + steep * (lost - a * slack))
 
 
 @gradient(linex)
-def _(residual: Array, *, a: float) -> Array:
+def _(target: Array, pred: Array, *, a: float) -> Array:
+    residual = pred - target
     return -a * np.expm1(-a * residual)
 
 

@@ -28,7 +28,8 @@ def cosine_distance(target: RealVec, pred: RealVec, *, eps: Eps = 0.0) -> Array:
     Gradient: −(t̂ − cos·p̂) / ‖p‖, hats marking unit vectors; 0 for a zero vector.
     Use when: only the direction of an embedding matters.
     Avoid when: lengths carry meaning (perceptual, mse).
-    Numerics: norms are scaled against over- and underflow; small angles use ½‖t̂ − p̂‖².
+    Numerics: norms are scaled against over- and underflow; small angles use sin²/(1 + cos), the sine from
+        what is left of one vector without its part along the other.
     See also: cosine-proximity is the same minus one; cosine-embedding judges similar and dissimilar pairs.
     References: Salton, Wong & Yang (1975), A Vector Space Model for Automatic Indexing.
 

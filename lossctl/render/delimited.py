@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import re
 from collections.abc import Iterable, Sequence
 
 from lossctl.render.text import harmless
@@ -29,7 +28,7 @@ def render_value(result: Result) -> str:
     names = group_names(result)
     if not names and len(result.scores) == 1:
         only = result.scores[0]
-        return "\t".join([repr(float(only.value)), *_ends(only)]) + "\n"
+        return _written([[repr(float(only.value)), *_ends(only)]], "\t")
     return _written(
         ([*_labels(score, names), repr(float(score.value)), *_ends(score)] for score in result.scores),
         delimiter="\t",
@@ -40,19 +39,24 @@ def _intervals(result: Result) -> bool:
     return any(score.interval is not None for score in result.scores)
 
 
-def _ends(score: Score) -> list[str]:
+def _ends(score: Score) -> list[str | None]:
     """The ends of the interval, empty where it was asked for and there is none."""
     if score.interval is None:
         return []
-    return ["" if end != end else repr(end) for end in (score.interval.low, score.interval.high)]
+    return [None if end != end else repr(end) for end in (score.interval.low, score.interval.high)]
 
 
-def _labels(score: Score, names: Sequence[str]) -> list[str]:
-    return [*(harmless(score.group.get(name, "")) for name in names), harmless(score.spec)]
+def _labels(score: Score, names: Sequence[str]) -> list[str | None]:
+    """Cells ready to be written: the total has none where a group of no name has a quoted empty text."""
+    return [*(_cell(score.group.get(name)) for name in names), _cell(score.spec)]
 
 
-def _numbers(score: Score) -> list[str]:
-    value = "" if score.empty else repr(float(score.value))
+def _cell(text: str | None) -> str | None:
+    return None if text is None else harmless(text)
+
+
+def _numbers(score: Score) -> list[str | None]:
+    value = None if score.empty else repr(float(score.value))
     return [
         value,
         score.status,
@@ -63,7 +67,12 @@ def _numbers(score: Score) -> list[str]:
     ]
 
 
-def _written(lines: Iterable[Sequence[str]], delimiter: str) -> str:
-    text = io.StringIO()
-    csv.writer(text, delimiter=delimiter, lineterminator="\n").writerows(lines)
-    return text.getvalue()
+def _written(lines: Iterable[Sequence[str | None]], delimiter: str) -> str:
+    special = re.compile(f'["\r\n{delimiter}]')
+
+    def spelt(cell: str | None) -> str:
+        if cell is None:
+            return ""
+        return '"' + cell.replace('"', '""') + '"' if not cell or special.search(cell) else cell
+
+    return "".join(delimiter.join(map(spelt, line)) + "\n" for line in lines)

@@ -6,12 +6,12 @@ import json
 import os
 
 from lossctl.errors import BadValue, UsageError
-from lossctl.gate import Report
 from lossctl.render.gate_table import DIGITS, gate_markdown, gate_table
 from lossctl.render.github import SUMMARY_BYTES, render_github, step_summary
 from lossctl.render.junit import render_junit
 from lossctl.render.openmetrics import render_openmetrics
 from lossctl.render.output import Target
+from lossctl.verdicts import Report
 
 __all__ = ["GATE_FORMATS", "parse_gate_target", "render_gate", "write_summary"]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lossctl.gate import FAIL, INCONCLUSIVE, Report, Rule, Verdict
 from lossctl.render.text import cells, markdown_code, markdown_text, pad, shown
+from lossctl.verdicts import FAIL, INCONCLUSIVE, NOT_SIGNIFICANT, Report, Rule, Verdict
 
 __all__ = ["compared", "explained", "gate_markdown", "gate_table", "summary"]
 
 DIGITS = 6
-_MARKS = {"pass": "PASS", "fail": "FAIL", "inconclusive": "????"}
+_MARKS = {"pass": "PASS", "fail": "FAIL", "inconclusive": "????", "not-significant": "WARN"}
 _COLORS = {"PASS": "32", "FAIL": "1;31", "WARN": "33", "????": "33"}
 _SIGNS = {("max", False): "<=", ("max", True): ">", ("min", False): ">=", ("min", True): "<"}
 
@@ -44,7 +44,8 @@ def gate_markdown(report: Report, *, digits: int = DIGITS) -> str:
         for rule in verdict.rules:
             texts = (verdict.label, compared(verdict, rule, digits), explained(verdict, rule, digits))
             cells_ = " | ".join(markdown_text(text) for text in texts)
-            lines.append(f"| {_mark(verdict, rule).replace('????', 'inconclusive')} | {cells_} |")
+            mark = "not significant" if rule.outcome == NOT_SIGNIFICANT else _mark(verdict, rule)
+            lines.append(f"| {mark.replace('????', 'inconclusive')} | {cells_} |")
     signatures = dict.fromkeys(v.signature for v in report.verdicts if v.signature)
     lines += ["", markdown_text(summary(report))]
     if signatures:
@@ -55,7 +56,8 @@ def gate_markdown(report: Report, *, digits: int = DIGITS) -> str:
 def summary(report: Report) -> str:
     counts = report.counts
     noun = "check" if counts["checks"] == 1 else "checks"
-    parts = [f"{counts[name]} {name}" for name in ("passed", "failed", "inconclusive") if counts[name]]
+    names = ("passed", "failed", "inconclusive", "not_significant")
+    parts = [f"{counts[name]} {name.replace('_', ' ')}" for name in names if counts[name]]
     warned = f" ({counts['warnings']} only warned of)" if counts["warnings"] else ""
     return f"{counts['checks']} {noun}: {', '.join(parts)}{warned}"
 
@@ -69,7 +71,7 @@ def compared(verdict: Verdict, rule: Rule, digits: int = DIGITS) -> str:
     if rule.limit is None:
         return _number(verdict.value, digits)
     value = verdict.value
-    breached = rule.outcome == FAIL
+    breached = rule.outcome == FAIL or (rule.margin is not None and rule.margin < 0)
     if rule.kind == "max-regression":
         higher = verdict.check.direction == "higher"
         sign = _SIGNS["min" if higher else "max", breached]
@@ -87,7 +89,7 @@ def explained(verdict: Verdict, rule: Rule, digits: int = DIGITS) -> str:
 
 
 def _notes(verdict: Verdict, rule: Rule, digits: int) -> Iterator[str]:
-    if rule.reason:
+    if rule.reason and rule.outcome != NOT_SIGNIFICANT:
         yield rule.reason
     if rule.baseline is not None:
         before = rule.baseline
@@ -97,10 +99,25 @@ def _notes(verdict: Verdict, rule: Rule, digits: int) -> Iterator[str]:
         yield f"was {_number(before, digits)}{change}, allowed {rule.allowed}"
     elif rule.margin is not None:
         yield f"margin {_number(rule.margin, 3)}"
-    if rule.outcome == INCONCLUSIVE:
+    yield from _interval(verdict, rule, digits)
+    if rule.outcome == NOT_SIGNIFICANT:
+        yield "not significant, a warning"
+    elif rule.outcome == INCONCLUSIVE:
         yield {"failure": "counts as failure", "warning": "a warning", "pass": "let pass"}[verdict.counts_as]
     elif rule.outcome == FAIL and verdict.counts_as == "warning":
         yield "a warning"
+
+
+def _interval(verdict: Verdict, rule: Rule, digits: int) -> Iterator[str]:
+    """The interval, or why there is none where the rule does not say so itself."""
+    found = verdict.interval
+    if found is None:
+        return
+    if found.low == found.low:
+        ends = f"{_number(found.low, digits)}, {_number(found.high, digits)}"
+        yield f"{100 * found.level:g}% CI [{ends}]"
+    elif not (rule.reason and found.note in rule.reason):
+        yield f"no interval: {found.note}"
 
 
 def _mark(verdict: Verdict, rule: Rule) -> str:

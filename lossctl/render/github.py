@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from lossctl.gate import Report, Verdict
 from lossctl.render.gate_table import compared, explained, gate_markdown, summary
 from lossctl.render.text import shown
+from lossctl.verdicts import Report, Verdict
 
 __all__ = ["render_github", "step_summary"]
 

@@ -72,12 +72,29 @@ def _by_group(result: Result, names: Sequence[str], digits: int) -> tuple[list[H
     columns = [_Column(spec, [line.get(spec) for line in lines.values()], same) for spec in specs]
     heads = [Head(name, right=False) for name in names] + [Head("rows")] * same
     heads += [Head(text) for column in columns for text in column.heads()]
+    total = _total({label.strip() for group in lines for _, label in group})
     rows = []
     for at, (group, line) in enumerate(lines.items()):
-        labels = [dict(group).get(name, "") for name in names] if group else [TOTAL, *[""] * len(names[1:])]
+        labels = [_label(dict(group), name) for name in names] if group else [total, *[""] * len(names[1:])]
         count = [f"{next(iter(line.values())).rows:,}"] * same
         rows.append([*labels, *count, *(text for column in columns for text in column.cells(at, digits))])
     return heads, rows
+
+
+def _label(group: Mapping[str, str], name: str) -> str:
+    """A label to be told from every other: one of nothing but space stands in quotes."""
+    text = group.get(name)
+    if text is None:
+        return ""
+    return text if text.strip() and text[0] != '"' else f'"{text}"'
+
+
+def _total(labels: set[str]) -> str:
+    """What the total is called: a name that no group has."""
+    name = TOTAL
+    while name in labels:
+        name = f"({name})"
+    return name
 
 
 @dataclass(frozen=True)

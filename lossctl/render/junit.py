@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree as ET
 
-from lossctl.gate import Report, Verdict
 from lossctl.render.gate_table import compared, explained, summary
 from lossctl.render.text import shown
+from lossctl.verdicts import Report, Verdict
 
 __all__ = ["render_junit"]
 
@@ -66,6 +66,9 @@ def _properties(verdict: Verdict) -> list[tuple[str, object]]:
     made: list[tuple[str, object]] = [("spec", verdict.check.spec), ("rows", verdict.rows)]
     if verdict.value is not None:
         made.append(("value", repr(verdict.value)))
+    if verdict.interval is not None and verdict.interval.low == verdict.interval.low:
+        found = verdict.interval
+        made += [("ci.level", repr(found.level)), ("ci.low", repr(found.low)), ("ci.high", repr(found.high))]
     for rule in verdict.rules:
         if rule.limit is not None:
             made.append((f"limit.{rule.kind}", repr(rule.limit)))
@@ -73,7 +76,12 @@ def _properties(verdict: Verdict) -> list[tuple[str, object]]:
             made.append(("baseline", repr(rule.baseline)))
     if verdict.signature:
         made.append(("signature", verdict.signature))
-    return [*made, ("verdict", verdict.outcome), ("severity", verdict.check.severity)]
+    return [
+        *made,
+        ("verdict", verdict.outcome),
+        ("severity", verdict.check.severity),
+        ("needs", verdict.check.needs),
+    ]
 
 
 def _unique(name: str, taken: set[str]) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 
-from lossctl.gate import Report, Verdict
 from lossctl.render.text import shown
+from lossctl.verdicts import Report, Verdict
 
 __all__ = ["render_openmetrics"]
 
@@ -23,10 +23,12 @@ def render_openmetrics(report: Report) -> str:
         *_family("lossctl_value", "the number that was judged", values),
         *_family("lossctl_limit", "what it was compared with", limits),
         *_family("lossctl_baseline", "what it was before", before),
+        *_family("lossctl_ci_low", "lower end of its confidence interval", _ends(report, "low")),
+        *_family("lossctl_ci_high", "upper end of its confidence interval", _ends(report, "high")),
         *_family("lossctl_rows", "rows behind the number", [(_labels(v), v.rows) for v in report.verdicts]),
         *_family(
             "lossctl_check_passed",
-            "1 passed, 0 failed, NaN inconclusive",
+            "1 passed, 0 failed, NaN inconclusive or not significant",
             [(_labels(v), _passed(v)) for v in report.verdicts],
         ),
         *_family("lossctl_gate_passed", "1 when nothing failed", [({}, float(not report.failed))]),
@@ -37,6 +39,13 @@ def render_openmetrics(report: Report) -> str:
 
 def _passed(verdict: Verdict) -> float:
     return {"pass": 1.0, "fail": 0.0}.get(verdict.outcome, math.nan)
+
+
+def _ends(report: Report, end: str) -> Iterator[Sample]:
+    for verdict in report.verdicts:
+        found = verdict.interval
+        if found is not None and not math.isnan(found.low):
+            yield {**_labels(verdict), "level": repr(found.level)}, getattr(found, end)
 
 
 def _labels(verdict: Verdict) -> dict[str, str]:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import errno
 import os
 import re
+import secrets
 import stat
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from lossctl.errors import BadValue, ResourceError, UsageError, visible
 from lossctl.render import FORMATS
-from lossctl.render.sink import BrokenPipe, ByteSink, Sink, Stdout, own, refusal
+from lossctl.render.sink import BrokenPipe, ByteSink, Sink, Stdout, own, refusal, stdout_for
 
 __all__ = [
     "EXTENSIONS",
@@ -25,7 +25,9 @@ __all__ = [
     "Target",
     "atomic",
     "check_targets",
+    "discard_temporaries",
     "parse_target",
+    "stdout_for",
 ]
 
 EXTENSIONS = {
@@ -38,6 +40,7 @@ EXTENSIONS = {
     ".txt": "table",
 }
 OUTPUT_FORMATS = (*FORMATS, "parquet")
+_pending: set[str] = set()
 _DESCRIPTOR = re.compile(r"/dev/(?:fd/(\d+)|(stdout)|(stderr))|/proc/self/fd/(\d+)", re.ASCII)
 
 
@@ -116,6 +119,11 @@ def _check_place(path: str, clobber: bool) -> None:
         raise ResourceError("no such directory", path=directory, hint="make it first")
     if not os.access(directory, os.W_OK | os.X_OK):
         raise ResourceError("the directory cannot be written to", path=directory, hint="write elsewhere")
+    with _translated(path):
+        temporary = _temporary(real)  # what is allowed and what works differ, for root above all
+        os.close(_created(temporary))
+        os.unlink(temporary)
+        _pending.discard(temporary)
 
 
 def _exists(path: str) -> UsageError:
@@ -153,10 +161,12 @@ def atomic(path: str, *, clobber: bool = True) -> Iterator[Sink]:
 
 @contextmanager
 def _replacing(path: str, real: str, clobber: bool) -> Iterator[Sink]:
-    with _translated(path):
-        fd, temporary = tempfile.mkstemp(prefix=".lossctl-", suffix=".tmp", dir=os.path.dirname(real))
-    sink = Sink(fd, path)
+    temporary = _temporary(real)
+    sink: Sink | None = None
     try:
+        with _translated(path):
+            fd = _created(temporary)
+        sink = Sink(fd, path)
         yield sink
         sink.flush()
         with _translated(path):
@@ -166,10 +176,34 @@ def _replacing(path: str, real: str, clobber: bool) -> Iterator[Sink]:
         with _translated(path):
             _publish(temporary, path, real, clobber)
     except BaseException:
-        sink.abandon()
-        with suppress(OSError):
-            os.unlink(temporary)
+        if sink is not None:
+            sink.abandon()
+        _discard(temporary)
         raise
+    _pending.discard(temporary)
+
+
+def _temporary(real: str) -> str:
+    """A new name beside `real`, noted before the file is there: a signal may come between any two steps."""
+    made = os.path.join(os.path.dirname(real), f".lossctl-{secrets.token_hex(8)}.tmp")
+    _pending.add(made)
+    return made
+
+
+def _created(temporary: str) -> int:
+    return os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+
+def discard_temporaries() -> None:
+    """Remove what an interrupted run has left unfinished."""
+    for temporary in list(_pending):
+        _discard(temporary)
+
+
+def _discard(temporary: str) -> None:
+    with suppress(OSError):
+        os.unlink(temporary)
+    _pending.discard(temporary)
 
 
 def _mode(real: str) -> int:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import fcntl
 import os
+import re
 import select
 from contextlib import suppress
 from types import TracebackType
@@ -14,6 +16,8 @@ from lossctl.errors import ResourceError, visible
 
 _BUFFER = 1 << 18
 _MOST = 1 << 30
+_RAW = ("csv", "tsv", "value")
+_PARTS = re.compile(r"[\t\n]|[^\t\n]+").findall
 _HINTS = {
     errno.ENOSPC: "free some space, or write elsewhere",
     errno.EDQUOT: "the quota is used up; write elsewhere",
@@ -38,7 +42,7 @@ def refusal(error: OSError, path: str) -> Exception:
     """The error of lossctl for a failed write to `path`."""
     if error.errno == errno.EPIPE:
         return BrokenPipe()
-    reason = error.strerror or str(error)
+    reason = "it is closed" if error.errno == errno.EBADF else error.strerror or str(error)
     return ResourceError(f"cannot write: {reason}", path=path, hint=_HINTS.get(error.errno or 0))
 
 
@@ -142,6 +146,26 @@ class Stdout(Sink):
 
     def __init__(self, fd: int = 1, name: str = "standard output") -> None:
         super().__init__(own(fd, name), name)
+
+
+class Screen(Stdout):
+    """Standard output that somebody looks at: what a terminal would act on is spelt out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+
+    def write(self, data: bytes | memoryview, /) -> int:
+        text = self._decoder.decode(bytes(data))
+        super().write(
+            "".join(line if line in "\t\n" else visible(line, len(line)) for line in _PARTS(text)).encode()
+        )
+        return memoryview(data).nbytes
+
+
+def stdout_for(form: str) -> Stdout:
+    """Standard output; the formats that carry data unchanged are made safe where they reach a terminal."""
+    return Screen() if form in _RAW and os.isatty(1) else Stdout()
 
 
 def own(fd: int, name: str) -> int:

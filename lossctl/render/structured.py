@@ -4,22 +4,38 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
+from typing import Any
 
 from lossctl.errors import LossctlError
 from lossctl.result import Result
 
+_LONE = re.compile(r"\\ud[89a-f]")  # in escaped JSON: maybe half of a pair, which many parsers refuse
+
+
+def strict_json(data: Any, **options: Any) -> str:
+    """`data` in ASCII; no NaN, and of bytes that are no UTF-8, as in file names, the spelt-out form."""
+    text = json.dumps(data, allow_nan=False, **options)
+    return json.dumps(_whole(data), allow_nan=False, **options) if _LONE.search(text) else text
+
+
+def _whole(data: Any) -> Any:
+    if isinstance(data, str):
+        return data.encode("utf-8", "backslashreplace").decode()
+    if isinstance(data, Mapping):
+        return {_whole(key): _whole(value) for key, value in data.items()}
+    return [_whole(value) for value in data] if isinstance(data, list | tuple) else data
+
 
 def render_json(result: Result) -> str:
     """The whole result, indented by two."""
-    return json.dumps(result.to_dict(), indent=2, allow_nan=False) + "\n"
+    return strict_json(result.to_dict(), indent=2) + "\n"
 
 
 def render_jsonl(result: Result) -> str:
     """One score per line."""
-    return "".join(
-        json.dumps(score.to_dict(), allow_nan=False, separators=(",", ":")) + "\n" for score in result.scores
-    )
+    return "".join(strict_json(score.to_dict(), separators=(",", ":")) + "\n" for score in result.scores)
 
 
 def error_json(error: LossctlError) -> str:
@@ -31,7 +47,7 @@ def error_json(error: LossctlError) -> str:
         "exit": error.exit_code,
     }
     facts = {str(key): _plain(value) for key, value in error.facts.items() if key not in head}
-    return json.dumps({"error": head | facts}, allow_nan=False) + "\n"
+    return strict_json({"error": head | facts}) + "\n"
 
 
 def _plain(value: object) -> object:

@@ -9,6 +9,7 @@ from lossctl.errors import visible
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _FORMULA = tuple("=+-@＝＋－＠")
+_COMMAND = re.compile(r"(^\s*|[\r\n]\s*)(::|##\[)")
 _MARKDOWN = str.maketrans(
     {char: "\\" + char for char in "\\`*_[]<>|~&"}
     | {"@": "&#64;"}  # else a group called @name notifies somebody
@@ -36,7 +37,9 @@ def markdown_code(text: object) -> str:
 
 
 def harmless(text: str) -> str:
-    """A text cell no spreadsheet takes for a formula; what is a plain number stays one."""
+    """A text cell that no spreadsheet takes for a formula and no CI log for a command; numbers stay."""
+    if "::" in text or "##[" in text:
+        text = _COMMAND.sub(r"\1'\2", text)
     if text[:1] in ("\t", "\r", "\n") or text.lstrip().startswith(_FORMULA):
         return text if _NUMBER.fullmatch(text) else "'" + text
     return text

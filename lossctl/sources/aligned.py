@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from lossctl.arrow import holds, list_parts, numbers
 
-__all__ = ["batches_of", "differing_row", "rows_apart"]
+__all__ = ["batches_of", "differing_row", "kept_apart", "marked", "rows_apart", "under_names"]
+
+Keep: TypeAlias = Callable[[pa.RecordBatch], NDArray[np.bool_]]
 
 
 def batches_of(dataset: Any, wanted: Mapping[str, Any]) -> Iterator[pa.RecordBatch]:
@@ -18,6 +21,28 @@ def batches_of(dataset: Any, wanted: Mapping[str, Any]) -> Iterator[pa.RecordBat
     for piece in dataset.pieces(wanted):
         yield from piece.read()
     dataset.finish()
+
+
+def marked(batches: Iterable[pa.RecordBatch], name: str, keep: Keep | None) -> Iterator[pa.RecordBatch]:
+    """The batches with a column more that is 1 where `keep` keeps a row, else 0."""
+    for batch in batches:
+        if keep is None:
+            yield batch
+        else:
+            kept = np.ascontiguousarray(keep(batch), np.float64)
+            column = pa.Array.from_buffers(pa.float64(), len(kept), [None, pa.py_buffer(kept)])
+            yield batch.append_column(name, column)
+
+
+def under_names(keep: Keep, names: Mapping[str, str]) -> Keep:
+    """`keep` for batches that have its columns under other names: {name in the batch: name it knows}."""
+    return lambda batch: keep(batch.select(list(names)).rename_columns(list(names.values())))
+
+
+def kept_apart(batch: pa.RecordBatch, mine: Keep, its: Keep) -> int | None:
+    """The first row of a batch that only one of the two keeps."""
+    apart = np.flatnonzero(mine(batch) != its(batch))
+    return int(apart[0]) if len(apart) else None
 
 
 def rows_apart(

@@ -58,6 +58,19 @@ class Source(ABC):
     identity: Identity | None = None
     tally: Tally = field(default_factory=lambda: Tally())
 
+    @property
+    def checksums(self) -> str | None:
+        """Whether the pages read had checksums: verified, partial or none; None for other formats."""
+        return None
+
+    def require_checksums(self) -> None:
+        """Refuse, now or while reading, whatever has no checksums."""
+        raise DataError(
+            f"the file is {self.format}, which has no checksums",
+            path=self.path,
+            hint="give Parquet files written with page checksums, or do not require them",
+        )
+
     @abstractmethod
     def open(self) -> None:
         """Read the header or footer."""
@@ -92,6 +105,10 @@ class Source(ABC):
     @abstractmethod
     def peek(self, plan: Plan, rows: int) -> dict[str, list[object]]:
         """The first values of the planned columns."""
+
+    def warnings(self) -> list[str]:
+        """What a pass over all rows noticed that is no error."""
+        return []
 
     def close(self) -> None:  # noqa: B027 - a source may have nothing to give back
         """Give back what is open; the source is not read again."""
@@ -172,15 +189,22 @@ class Piece(ABC):
 
 
 class Tally:
-    """Rows that arrived, added up from any thread."""
+    """Rows that arrived, and numbers other than zero that became zero, added up from any thread."""
 
     def __init__(self) -> None:
-        self.rows = 0
         self._lock = threading.Lock()
+        self.reset()
+
+    def reset(self) -> None:
+        self.rows = self.vanished = 0
 
     def add(self, rows: int) -> None:
         with self._lock:
             self.rows += rows
+
+    def vanish(self, numbers: int) -> None:
+        with self._lock:
+            self.vanished += numbers
 
 
 @contextmanager
@@ -194,7 +218,11 @@ def refusing(path: str) -> Iterator[None]:
         raise ResourceError("not enough memory to read it", path=path, hint=_line(error)) from error
     except OSError as error:
         raise _from_os(error, path) from error
-    except (pa.ArrowException, ValueError, OverflowError) as error:  # UnicodeDecodeError is a ValueError
+    except pa.ArrowException as error:
+        if "malloc of size" in str(error) or "launch worker thread" in str(error):
+            raise ResourceError("not enough memory to read it", path=path, hint=_line(error)) from error
+        raise DataError(f"cannot be read: {_line(error)}", path=path) from error
+    except (ValueError, OverflowError) as error:  # UnicodeDecodeError is a ValueError
         raise DataError(f"cannot be read: {_line(error)}", path=path) from error
 
 

@@ -9,7 +9,7 @@ from itertools import chain, islice
 
 import pyarrow as pa
 
-from lossctl.errors import BadValue, DataError, ResourceError, visible
+from lossctl.errors import BadValue, DataError, LossctlError, ResourceError, visible
 from lossctl.sources.base import Column, Piece, Plan, Source, duplicated, refusing
 from lossctl.sources.cutter import BLOCK, Block, Cutter
 from lossctl.sources.feed import Feed, PlainFeed, unpack
@@ -38,11 +38,13 @@ class CsvSource(Source):
     """A CSV file, or a stream of which only the first pass exists."""
 
     delimiter: bytes = b","
+    na: tuple[str, ...] = ()
     packed: str | None = None
     block: int = BLOCK
     stream: Feed | None = None
     _descriptor: int = -1
     _started: Iterator[Block] | None = None
+    _last: Cutter | None = None
 
     def open(self) -> None:
         """Read the header, and with it the columns; a stream keeps its place."""
@@ -56,7 +58,8 @@ class CsvSource(Source):
 
     def _cutter(self, block: int) -> Cutter:
         feed = self.stream or self._plain()
-        return Cutter(unpack(feed, self.packed, self.path), self.path, self.delimiter, block)
+        self._last = Cutter(unpack(feed, self.packed, self.path), self.path, self.delimiter, block)
+        return self._last
 
     def _blocks(self, cutter: Cutter) -> Iterator[Block]:
         return cutter.blocks(single=len(self.columns) == 1)
@@ -118,13 +121,17 @@ class CsvSource(Source):
         return Plan(wanted, places, self.keys(wanted, places))
 
     def cut(self, plan: Plan, start: int) -> Iterator[Piece]:
-        parser = Strict(self.path, self.delimiter, len(self.columns), plan)
+        parser = Strict(self.path, self.delimiter, len(self.columns), plan, self.tally, self.na)
         with refusing(self.path):
             blocks = self._again(self.block)
         total = 0
         while True:
-            with refusing(self.path):
-                block = next(blocks, None)
+            try:
+                with refusing(self.path):
+                    block = next(blocks, None)
+            except LossctlError as error:
+                yield Refusal(self.path, total, 0, start + total, 0, self.tally.add, error)
+                return
             if block is None:
                 break
             total = block.first_row + block.rows
@@ -134,6 +141,16 @@ class CsvSource(Source):
             raise DataError("no rows, only a header", path=self.path)
         self.rows = total
         self.close()
+
+    def warnings(self) -> list[str]:
+        made = []
+        if self._last is not None and self._last.unended:
+            made.append(
+                f"{self.path}: the last line has no line end, as when a file is cut off in its last number"
+            )
+        if self.tally.vanished:
+            made.append(f"{self.path}: numbers too small for a double, read as 0: {self.tally.vanished}")
+        return made
 
     def peek(self, plan: Plan, rows: int) -> dict[str, list[object]]:
         with refusing(self.path):
@@ -149,7 +166,8 @@ class CsvSource(Source):
         for record in islice(records(block.data, self.delimiter, end=block.size, final=True), rows):
             values = fields(block.data, record, self.delimiter)
             for name in plan.wanted:
-                found[name].append(_shown(plan, name, values))
+                text = _shown(plan, name, values)
+                found[name].append(None if text in self.na else text)
         return found
 
 
@@ -170,3 +188,13 @@ class CsvPiece(Piece):
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         yield self.parser.parse(self.block)
+
+
+@dataclass
+class Refusal(Piece):
+    """Where reading stopped, told in its turn: a row before it may be refused first."""
+
+    error: LossctlError
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        raise self.error

@@ -18,7 +18,10 @@ from lossctl.sources.feed import Feed
 from lossctl.sources.tokens import Malformed, Record, fields, line_breaks, records
 
 BLOCK = 2 << 20
-ROW_LIMIT = 256 << 20
+ROW_LIMIT = 64 << 20
+_LONG = (
+    16 << 20
+)  # what holds no whole row by then has few: they need no arrays of eight bytes for every quote
 UTF8_BOM = b"\xef\xbb\xbf"
 _WIDE = (
     (b"\xff\xfe\x00\x00", "UTF-32"),
@@ -64,6 +67,7 @@ class Cutter:
         self._line = 1
         self._row = 0
         self._told = 0
+        self.unended = False  # the last row has no line end, so nothing says that it is whole
 
     def header(self) -> list[bytes]:
         """The fields of the first line; its text is not decoded yet."""
@@ -85,7 +89,7 @@ class Cutter:
             if final:
                 raise DataError("the file is empty: no header and no rows", path=self._path)
             self._limit(len(data))
-            size = max(size, len(data))
+            size = self._more(size, len(data))
 
     def _bom(self, data: bytes) -> int:
         for mark, name in _WIDE:
@@ -117,6 +121,8 @@ class Cutter:
             before = len(self._tail)
             data = self._feed.more(self._tail, size)
             final = len(data) < before + size
+            if final and data:
+                self.unended = data[-1] not in (_LF, _CR)
             cut = self._cut(data, final, single)
             if cut.rows:
                 yield self._emit(data, cut)
@@ -126,7 +132,7 @@ class Cutter:
                 return
             else:
                 self._limit(len(data))
-                self._tail, size = data, max(size, len(data))
+                self._tail, size = data, self._more(size, len(data))
 
     def _emit(self, data: bytes, cut: _Cut) -> Block:
         taken, self._told = self._feed.taken - self._told, self._feed.taken
@@ -135,8 +141,12 @@ class Cutter:
         self._line += cut.lines
         return block
 
+    def _more(self, size: int, held: int) -> int:
+        """How much to read when `held` bytes are no whole row: doubling, up to the limit."""
+        return max(size, min(held, ROW_LIMIT - held))
+
     def _limit(self, size: int) -> None:
-        if size > ROW_LIMIT:
+        if size >= ROW_LIMIT:
             raise DataError(
                 f"a row is longer than {ROW_LIMIT >> 20} MiB",
                 path=self._path,
@@ -165,6 +175,8 @@ class Cutter:
         return _Cut(cut.size + more.size, cut.rows + more.rows, cut.lines + more.lines, more.fault)
 
     def _marked(self, data: bytes, final: bool) -> _Cut:
+        if len(data) >= _LONG:
+            return self._exact(data, final)
         text = np.frombuffer(data, np.uint8)
         ends = _line_ends(text, data, final)
         quotes = np.flatnonzero(text == _QUOTE)

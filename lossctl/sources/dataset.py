@@ -7,6 +7,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
+from typing import Any
 
 import pyarrow as pa
 
@@ -15,11 +16,13 @@ from lossctl.sources.base import Column, Piece, Plan, Source, kind, refusing, sa
 from lossctl.sources.csv import CsvSource, one_byte
 from lossctl.sources.cutter import BLOCK
 from lossctl.sources.feed import MAGIC, Feed, Readable, packing
-from lossctl.sources.parquet import ParquetSource, encrypted
+from lossctl.sources.footer import encrypted
+from lossctl.sources.parquet import ParquetSource
 from lossctl.sources.paths import STDIN, Found, find
 
 FORMATS = ("parquet", "csv")
 HIVE = pa.dictionary(pa.int32(), pa.string())
+_PACKED_PARQUET = tuple(f".{name}.{ending}" for name in ("parquet", "pq") for ending in ("gz", "zst", "bz2"))
 _FOREIGN = (
     (b"PK\x03\x04", "a zip archive or spreadsheet"),
     (b"ARROW1", "an Arrow IPC (Feather) file"),
@@ -30,8 +33,11 @@ _FOREIGN = (
     (b"Obj\x01", "an Avro file"),
     (b"SQLite format", "an SQLite database"),
     (b"\xfd7zXZ\x00", "xz-compressed data"),
-    (b"\x80\x04\x95", "a Python pickle"),
-    (b"\x80\x05\x95", "a Python pickle"),
+    (b"\x80\x02", "a Python pickle"),
+    (b"\x80\x03", "a Python pickle"),
+    (b"\x80\x04", "a Python pickle"),
+    (b"\x80\x05", "a Python pickle"),
+    (b"\xff\xff\xff\xff", "an Arrow IPC stream"),
     (b"{", "JSON"),
     (b"[", "JSON"),
 )
@@ -53,7 +59,10 @@ class Dataset:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        try:
+            blame_change(self.sources, error)
+        finally:
+            self.close()
 
     def close(self) -> None:
         for source in self.sources:
@@ -67,7 +76,7 @@ class Dataset:
                 name, self.sources, [_kind(s, p, name) for s, p in zip(self.sources, plans, strict=True)]
             )
         for source in self.sources:
-            source.tally.rows = 0
+            source.tally.reset()
         return _Shared(self._cut(plans))
 
     def _cut(self, plans: list[Plan]) -> Iterator[Piece]:
@@ -81,11 +90,23 @@ class Dataset:
         source = self.sources[0]
         return source.peek(_planned(source, dict.fromkeys(names)), rows)
 
+    @property
+    def warnings(self) -> list[str]:
+        """What the pass noticed, complete after its last piece."""
+        return [warning for source in self.sources for warning in source.warnings()]
+
     def finish(self) -> None:
         """After the last piece: no file changed, and every row that was promised came."""
         for source in self.sources:
             if source.rows is not None and source.tally.rows != source.rows:
                 raise RowsDisagree(source.path, source.rows, source.tally.rows)
+            source.unchanged()
+
+
+def blame_change(sources: Sequence[Source], error: BaseException | None) -> None:
+    """What is refused in a file that changed meanwhile is the fault of the change."""
+    if isinstance(error, DataError):
+        for source in sources:
             source.unchanged()
 
 
@@ -109,10 +130,15 @@ def open_dataset(
     *,
     input_format: str | None = None,
     delimiter: str | None = None,
+    na: Sequence[str] = (),
+    require_checksums: bool = False,
     threads: int = 2,
     block_size: int = BLOCK,
 ) -> Dataset:
-    """Find the files, look at their headers and footers, and read no row yet."""
+    """Find the files, look at their headers and footers, and read no row yet.
+
+    `na`: CSV cells of exactly these texts are empty. `require_checksums`: refuse pages without one.
+    """
     if input_format is not None and input_format not in FORMATS:
         raise BadValue("--input-format", input_format, " or ".join(FORMATS))
     one_byte(delimiter, "")
@@ -120,8 +146,10 @@ def open_dataset(
     try:
         for found in find(paths):
             with refusing(found.path):
-                source = _source(found, input_format, delimiter, threads, block_size)
+                source = _source(found, input_format, delimiter, na, threads, block_size)
                 sources.append(source)
+                if require_checksums:
+                    source.require_checksums()
                 source.open()
         return Dataset(sources)
     except BaseException:
@@ -131,7 +159,12 @@ def open_dataset(
 
 
 def _source(
-    found: Found, input_format: str | None, delimiter: str | None, threads: int, block: int
+    found: Found,
+    input_format: str | None,
+    delimiter: str | None,
+    na: Sequence[str],
+    threads: int,
+    block: int,
 ) -> Source:
     stream: Feed | None = None
     if found.path == STDIN or (found.identity and not found.identity.regular):
@@ -146,7 +179,8 @@ def _source(
     common = (found.path, format_, (), None, size, found.partition, found.identity)
     if format_ == "csv":
         delim = one_byte(delimiter, found.path)
-        return CsvSource(*common, delimiter=delim, packed=packing(head), block=block, stream=stream)
+        form: dict[str, Any] = {"delimiter": delim, "na": tuple(na), "packed": packing(head)}
+        return CsvSource(*common, **form, block=block, stream=stream)
     handle = _spool(stream) if stream else None
     if stream:
         stream.close()
@@ -165,6 +199,8 @@ def _format(head: bytes, path: str, asked: str | None) -> str:
     named = path.lower().endswith((".parquet", ".parq", ".pq"))
     if asked == "parquet" or (named and asked is None):
         raise DataError(f"not a Parquet file: it looks like {_looks(head)}", path=path)
+    if packing(head) and path.lower().endswith(_PACKED_PARQUET):
+        raise DataError("a Parquet file, compressed as a whole", path=path, hint="decompress it first")
     if asked is None:
         for magic, what in _FOREIGN:
             if head.startswith(magic):

@@ -23,7 +23,7 @@ from lossctl.errors import (
 )
 from lossctl.sources.base import Column, Piece
 from lossctl.sources.beside import LookupPiece, View, held, nothing, side_by_side
-from lossctl.sources.dataset import _Shared, open_dataset
+from lossctl.sources.dataset import _Shared, blame_change, open_dataset
 from lossctl.sources.matching import Budget, Match, Side, match
 
 __all__ = ["MASK", "JoinedDataset", "joined", "open_joined"]
@@ -63,6 +63,8 @@ def open_joined(
     max_memory: int = 4 << 30,
     input_format: str | None = None,
     delimiter: str | None = None,
+    na: Sequence[str] = (),
+    require_checksums: bool = False,
     threads: int = 2,
 ) -> JoinedDataset:
     """Open both sides; `on` is a comma list or a sequence. `input_format` is that of the predictions."""
@@ -70,10 +72,12 @@ def open_joined(
     files = [target_file] if isinstance(target_file, str) else list(target_file)
     opened = []
     try:
-        opened.append(open_dataset(paths, input_format=input_format, delimiter=delimiter, threads=threads))
+        form: dict[str, Any] = {"delimiter": delimiter, "na": na, "threads": threads}
+        form["require_checksums"] = require_checksums
+        opened.append(open_dataset(paths, input_format=input_format, **form))
         if "-" in files and "-" in paths:
             raise UsageError("standard input cannot be both sides of a join", hint="name a file for one")
-        opened.append(open_dataset(files, delimiter=delimiter, threads=threads))
+        opened.append(open_dataset(files, **form))
         return joined(opened[0], opened[1], keys, how, max_memory=max_memory)
     except BaseException:
         for dataset in opened:
@@ -111,7 +115,7 @@ class JoinedDataset:
         self.promised_rows = pred.promised_rows
         self.nbytes = pred.nbytes
         self.mask = MASK if how == "inner" else None
-        self.warnings: list[str] = []
+        self._left_out: list[str] = []
         self._meant: dict[str, list[tuple[int, str]]] = {}
         self.columns = self._columns()
 
@@ -121,12 +125,21 @@ class JoinedDataset:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        try:
+            blame_change(self.sources, error)
+        finally:
+            self.close()
 
     def close(self) -> None:
         for source in self.sources:
             if hasattr(source, "close"):
                 source.close()
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the pass noticed, complete after its last piece."""
+        sides = (self._pred.dataset, self._target.dataset)
+        return [*self._left_out, *(w for each in sides for w in getattr(each, "warnings", ()))]
 
     def finish(self) -> None:
         """After the last piece: no file changed, and every row that was promised came."""
@@ -180,7 +193,7 @@ class JoinedDataset:
             sides[side][inner] = wanted[name]
         budget = Budget(self.max_memory)
         found = match(self._pred, self._target, self.on, self.how, budget, sides)
-        self.warnings = self._told(found)
+        self._left_out = self._told(found)
         view = View(tuple(wanted), places)
         if found.rows is None and sides[1]:
             return _Shared(side_by_side(self._pred.runs(sides[0]), self._target, sides[1], view))

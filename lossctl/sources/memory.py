@@ -8,9 +8,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from lossctl.sources.base import Column
+from lossctl.sources.base import Column, counted
 
 CHUNK = 1 << 17
+_PIECE = 1 << 20
 
 
 @dataclass
@@ -18,6 +19,7 @@ class MemorySource:
     path: str
     format: str
     rows: int
+    checksums: str | None = None
 
 
 @dataclass
@@ -30,7 +32,10 @@ class MemoryPiece:
     nbytes: int
 
     def read(self) -> Iterator[pa.RecordBatch]:
-        yield from self.table.to_batches(max_chunksize=CHUNK)
+        if self.table.num_columns:
+            yield from self.table.to_batches(max_chunksize=CHUNK)
+        elif self.rows:
+            yield counted(self.rows)
 
 
 class MemoryDataset:
@@ -45,9 +50,9 @@ class MemoryDataset:
 
     def pieces(self, wanted: Mapping[str, Any]) -> Iterator[MemoryPiece]:
         chosen = self.table.select(list(wanted))
-        for start in range(0, chosen.num_rows, 1 << 20):
-            part = chosen.slice(start, 1 << 20)
-            yield MemoryPiece(part, "memory", start, start, part.num_rows, part.nbytes)
+        for start in range(0, self.table.num_rows, _PIECE):
+            part, rows = chosen.slice(start, _PIECE), min(_PIECE, self.table.num_rows - start)
+            yield MemoryPiece(part, "memory", start, start, rows, part.nbytes)
 
     def peek(self, names: Sequence[str], rows: int = 1000) -> dict[str, list[Any]]:
         head = self.table.slice(0, rows)

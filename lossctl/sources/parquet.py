@@ -17,7 +17,9 @@ from lossctl.sources.base import (
     duplicated,
     refusing,
 )
-from lossctl.sources.rowgroups import Decoder, type_at
+from lossctl.sources.footer import encrypted, row_groups, type_at
+from lossctl.sources.pages import Checksums
+from lossctl.sources.rowgroups import Decoder
 
 _FOOTER = 8
 
@@ -31,6 +33,8 @@ class ParquetSource(Source):
     handle: pa.NativeFile | None = None
     spooled: bool = False
     threads: int = 2
+    demanding: bool = False
+    pages: Checksums | None = None
 
     def open(self) -> None:
         handle = self._handle()
@@ -40,7 +44,9 @@ class ParquetSource(Source):
         self.footer = pq.read_metadata(handle)
         if self.footer.serialized_size != length:
             raise encrypted(self.path)
-        groups = [self.footer.row_group(i).num_rows for i in range(self.footer.num_row_groups)]
+        if any(group.num_columns != self.footer.num_columns for group in row_groups(self.footer)):
+            raise DataError("a row group lacks columns of the schema", path=self.path)
+        groups = [group.num_rows for group in row_groups(self.footer)]
         self.rows = self.footer.num_rows
         if sum(groups) != self.rows or min(groups, default=0) < 0:
             raise RowsDisagree(self.path, self.rows, sum(groups))
@@ -74,12 +80,20 @@ class ParquetSource(Source):
         return type_at(self.schema, place)
 
     def _decoder(self, plan: Plan) -> Decoder:
-        return Decoder(self.path, self.schema, self.footer, plan, self._handle())
+        self.pages = Checksums(self.path, self.demanding)
+        return Decoder(self.path, self.schema, self.footer, plan, self._handle(), self.pages)
+
+    def require_checksums(self) -> None:
+        self.demanding = True
+
+    @property
+    def checksums(self) -> str:
+        return str(self.pages or Checksums(self.path))
 
     def cut(self, plan: Plan, start: int) -> Iterator[Piece]:
         with refusing(self.path):
             decoder = self._decoder(plan)
-        groups = [self.footer.row_group(i).num_rows for i in range(self.footer.num_row_groups)]
+        groups = [group.num_rows for group in row_groups(self.footer)]
         first, told = 0, 0
         busy = [i for i, rows in enumerate(groups) if rows]
         for group in busy:
@@ -111,10 +125,6 @@ class ParquetPiece(Piece):
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         return self.decoder.batches(self.group, self.rows, self.threads)
-
-
-def encrypted(path: str) -> DataError:
-    return DataError("the file is encrypted", path=path, hint="decrypt it first")
 
 
 def _check_ends(handle: pa.NativeFile, size: int, path: str) -> int:

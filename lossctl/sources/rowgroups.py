@@ -22,8 +22,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lossctl.errors import DataError
+from lossctl.errors import BadRow, DataError
 from lossctl.sources.base import BATCH_BYTES, BATCH_ROWS, Plan
+from lossctl.sources.footer import Groups, check_types, type_at
+from lossctl.sources.pages import Checksums
 
 _BUFFER = 256 << 10
 _ROW_LIMIT = 256 << 20
@@ -34,15 +36,23 @@ class Decoder:
     """Readers over one shared handle, one per thread at work, kept for the next piece."""
 
     def __init__(
-        self, path: str, schema: pa.Schema, footer: pq.FileMetaData, plan: Plan, handle: pa.NativeFile
+        self,
+        path: str,
+        schema: pa.Schema,
+        footer: pq.FileMetaData,
+        plan: Plan,
+        handle: pa.NativeFile,
+        checksums: Checksums,
     ) -> None:
         self._path, self._schema, self._footer = path, schema, footer
-        self._plan, self._handle = plan, handle
+        self._plan, self._handle, self._checksums = plan, handle, checksums
         self._idle: list[pq.ParquetFile] = []
         self._lock = threading.Lock()
         self._steps = {name: _steps(schema, place) for name, place in plan.places.items()}
         self._columns = list(dict.fromkeys(".".join(steps) for steps in self._steps.values()))
         self._leaves = _leaves(footer, set(self._columns))
+        check_types(path, footer, schema, plan.places)
+        self._groups = Groups(path, footer, self._columns, self._leaves, handle.size())
         self._coded, self._spelt = self._texts()
 
     def _texts(self) -> tuple[list[str], dict[str, pa.DataType]]:
@@ -52,7 +62,7 @@ class Decoder:
         dictionary is read as one, and spelt out only when the size is known.
         """
         coded, spelt = [], {}
-        group = self._footer.row_group(0) if self._footer.num_row_groups else None
+        group = self._groups[0] if self._footer.num_row_groups else None
         stored = {path for path, at in self._leaves if group and group.column(at).has_dictionary_page}
         for name, place in self._plan.places.items():
             type_, asked = type_at(self._schema, place), self._plan.wanted[name]
@@ -67,6 +77,7 @@ class Decoder:
         return coded, spelt
 
     def batches(self, group: int, rows: int, threads: bool) -> Iterator[pa.RecordBatch]:
+        self._checksums.look(self._handle.read_at, self._groups.chunks(group))
         file = self._take()
         size = self._batch_rows(group)
         read = file.iter_batches(size, row_groups=[group], columns=self._columns, use_threads=threads)
@@ -91,7 +102,7 @@ class Decoder:
                     return
 
     def _delivered(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        found = {name: _walk(batch, steps) for name, steps in self._steps.items()}
+        found = {name: _checked(_walk(batch, s), self._path, name) for name, s in self._steps.items()}
         for name, type_ in self._spelt.items():
             found[name] = _spell(found[name], type_, self._path, name)
         return self._plan.deliver(found, batch.num_rows)
@@ -111,20 +122,12 @@ class Decoder:
 
     def _batch_rows(self, group: int) -> int:
         """Rows whose decoded values take about BATCH_BYTES, by the footer's word for this row group."""
-        meta = self._footer.row_group(group)
+        meta = self._groups[group]
         total = sum(max(meta.column(at).total_uncompressed_size, 0) for _, at in self._leaves)
         each = total / max(meta.num_rows, 1)
         if each > _ROW_LIMIT:
             raise DataError(f"a row is longer than {_ROW_LIMIT >> 20} MiB", path=self._path)
         return max(1, min(BATCH_ROWS, int(BATCH_BYTES / max(each, 8.0 * len(self._leaves), 8.0))))
-
-
-def type_at(schema: pa.Schema, place: tuple[int, ...]) -> pa.DataType:
-    """The type of a column, or of a field inside a struct."""
-    type_ = schema.field(place[0]).type
-    for step in place[1:]:
-        type_ = type_.field(step).type
-    return type_
 
 
 def _steps(schema: pa.Schema, place: tuple[int, ...]) -> list[str]:
@@ -150,6 +153,17 @@ def _walk(batch: pa.RecordBatch, steps: list[str]) -> pa.Array:
     array = batch.column(batch.schema.get_field_index(steps[0]))
     for step in steps[1:]:
         array = array.flatten()[array.type.get_field_index(step)]
+    return array
+
+
+def _checked(array: pa.Array, path: str, name: str) -> pa.Array:
+    """The array, unless its text is not UTF-8 or its codes name no word: Arrow delivers both unseen."""
+    if pa.types.is_primitive(array.type):
+        return array
+    try:
+        array.validate(full=True)
+    except pa.ArrowException as error:
+        raise BadRow(f"the column is damaged: {error}", path=path, column=name) from error
     return array
 
 

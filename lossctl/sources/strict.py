@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -16,10 +17,10 @@ from numpy.typing import NDArray
 from pyarrow import csv as arrow_csv
 
 from lossctl.errors import BadRow, DataError, RowsDisagree, visible
-from lossctl.sources.base import Plan
+from lossctl.sources.base import Plan, Tally
 from lossctl.sources.cutter import UTF8_BOM, Block
 from lossctl.sources.digits import numbers
-from lossctl.sources.tokens import Malformed, fields, line_breaks, records
+from lossctl.sources.tokens import NOTHING, Malformed, fields, line_breaks, records
 
 _NUMBER = re.compile(
     rb"[ \t]*[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|inf(?:inity)?|nan(?:\(\w*\))?)[ \t]*", re.I
@@ -27,24 +28,10 @@ _NUMBER = re.compile(
 _INTEGER = re.compile(rb"[ \t]*[+-]?\d+[ \t]*")
 _LITERAL = re.compile(rb"[ \t]*[+-]?(?:inf(?:inity)?|nan(?:\(\w*\))?)[ \t]*", re.I)
 _BLANK_LINE = re.compile(rb"(?:\A|\n|\r(?!\n))[\r\n]")
+_ZERO = re.compile(rb"[ \t]*[+-]?0*\.?0*(?:e.*)?[ \t]*", re.I | re.S)
+_MINUTE = re.compile(rb"e-0*[1-9]\d\d", re.I)
+_MANY_ZEROS = b"0" * 300
 _EXACT = 2.0**53
-_NOTHING = frozenset(
-    {
-        b"na",
-        b"n/a",
-        b"#n/a",
-        b"<na>",
-        b"null",
-        b"none",
-        b"nil",
-        b"-",
-        b"--",
-        b"?",
-        b".",
-        b"missing",
-        b"undefined",
-    }
-)
 _REMEDIES = (
     (re.compile(rb"\s*"), "leave the cell empty where there is no value"),
     (re.compile(rb"true|false|yes|no|t|f", re.I), "write 1 and 0"),
@@ -61,10 +48,15 @@ _REMEDIES = (
 class Strict:
     """Parses the blocks of one file; safe to share between threads."""
 
-    def __init__(self, path: str, delimiter: bytes, width: int, plan: Plan) -> None:
+    def __init__(
+        self, path: str, delimiter: bytes, width: int, plan: Plan, tally: Tally, na: Sequence[str] = ()
+    ) -> None:
         self._path, self._delimiter, self._width, self._plan = path, delimiter, width, plan
+        self._tally, self._na = tally, frozenset(text.encode("utf-8", "surrogateescape") for text in na)
         self._types = {plan.places[name][0]: plan.wanted[name] or pa.string() for name in plan.places}
-        self._plain = all(pa.types.is_float64(type_) for type_ in self._types.values())
+        self._floats = [at for at, type_ in self._types.items() if pa.types.is_floating(type_)]
+        # a text that means nothing may be a number, such as -999: the short road would take it for one
+        self._plain = not na and all(pa.types.is_float64(type_) for type_ in self._types.values())
 
     def parse(self, block: Block) -> pa.RecordBatch:
         arrays = numbers(block, self._width, self._delimiter[0], list(self._types)) if self._plain else None
@@ -76,6 +68,7 @@ class Strict:
             self._diagnose(block)
         if rows != block.rows:
             raise RowsDisagree(self._path, block.rows, rows)
+        self._count_vanished(block, arrays)
         found = {name: arrays[place[0]] for name, place in self._plan.places.items()}
         return self._plan.deliver(found, rows)
 
@@ -94,8 +87,7 @@ class Strict:
         nulls = self._width > 1 and all(array.null_count for array in arrays.values())
         if nulls and _BLANK_LINE.search(block.data, 0, block.size):
             return True
-        floats = [at for at, type_ in self._types.items() if pa.types.is_floating(type_)]
-        return any(self._inexact(block, at, arrays[at]) for at in floats)
+        return any(self._inexact(block, at, arrays[at]) for at in self._floats)
 
     def _columns(self, block: Block, types: dict[int, pa.DataType]) -> dict[int, pa.Array]:
         text = pa.py_buffer(block.data).slice(0, block.size)
@@ -117,7 +109,7 @@ class Strict:
             convert_options=arrow_csv.ConvertOptions(
                 column_types={str(at): type_ for at, type_ in types.items()},
                 include_columns=[str(at) for at in types],
-                null_values=[""],
+                null_values=["", *sorted(text.decode("utf-8", "surrogateescape") for text in self._na)],
                 strings_can_be_null=True,
             ),
         )
@@ -132,6 +124,14 @@ class Strict:
             return False
         texts = self._columns(block, {at: pa.binary()})[at]
         return any(_lost(texts[row].as_py()) for row in large.tolist())
+
+    def _count_vanished(self, block: Block, arrays: dict[int, pa.Array]) -> None:
+        zeros = {at: values for at in self._floats if not (values := _doubles(arrays[at])).all()}
+        if zeros and _may_vanish(block):
+            for at, values in zeros.items():
+                texts = self._columns(block, {at: pa.binary()})[at]
+                written = (texts[row].as_py() for row in np.flatnonzero(values == 0.0).tolist())
+                self._tally.vanish(sum(1 for text in written if text and not _ZERO.fullmatch(text)))
 
     def _diagnose(self, block: Block) -> None:
         """Raise for the first row that breaks a rule; return if every row keeps them all."""
@@ -158,10 +158,12 @@ class Strict:
                     self._value(block, row, at, type_, values[at])
         except Malformed as fault:
             raise self._at_line(
-                fault.problem, block, fault.at, 'a quote inside a value is written ""', row
+                fault.problem, block, fault.at, 'a quote inside a value is written ""', row + 1
             ) from fault
 
     def _value(self, block: Block, row: int, at: int, type_: pa.DataType, text: bytes) -> None:
+        if text in self._na:
+            return
         if pa.types.is_floating(type_):
             if text and not _NUMBER.fullmatch(text):
                 raise self._at_row("is not a number", block, row, at, text, _remedy(text))
@@ -223,6 +225,14 @@ def _lost(text: bytes | None) -> tuple[str, str] | None:
     return None
 
 
+def _may_vanish(block: Block) -> bool:
+    """Whether any number may be below every double: by its exponent, or by zeros after the point."""
+    data, size = block.data, block.size
+    if data.find(b"e-", 0, size) >= 0 or data.find(b"E-", 0, size) >= 0:
+        return _MINUTE.search(data, 0, size) is not None or data.find(_MANY_ZEROS, 0, size) >= 0
+    return data.find(_MANY_ZEROS, 0, size) >= 0
+
+
 def _integer(text: bytes) -> int:
     """Any number of digits, past the interpreter's limit for one conversion too."""
     digits = text.strip()
@@ -236,8 +246,8 @@ def _integer(text: bytes) -> int:
 
 def _remedy(text: bytes) -> str:
     bare = text.strip()
-    if bare.lower() in _NOTHING:
-        return "leave the cell empty where there is no value"
+    if bare.lower().decode("latin-1") in NOTHING:
+        return f"leave the cell empty where there is no value, or say --na '{bare.decode()}'"
     for pattern, remedy in _REMEDIES:
         if pattern.fullmatch(bare):
             return remedy

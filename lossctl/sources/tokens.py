@@ -14,6 +14,9 @@ from functools import lru_cache
 
 UNCLOSED = "a quote is opened here but never closed"
 TRAILING = "text follows a closing quote"
+NOTHING = frozenset(
+    ["na", "n/a", "#n/a", "<na>", "null", "none", "nil", "-", "--", "?", ".", "missing", "undefined"]
+)
 
 
 class Malformed(Exception):
