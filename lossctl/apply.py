@@ -68,6 +68,13 @@ class Job:
         wanted = inspect.signature(reduction.value).parameters
         return {name: value for name, value in self.bound.params.items() if name in wanted}
 
+    @cached_property
+    def compared(self) -> list[list[str]]:
+        """Inputs that the kernel compares element by element and that may be vectors."""
+        vectors = {name for name, feed in self.feeds.items() if feed.form.shape == "vector"}
+        found = [[name for name in names if name in vectors] for names in COMPARED]
+        return [names for names in found if len(names) > 1]
+
     @property
     def vector_rows(self) -> bool:
         """Whether rows of a pointwise loss are vectors."""
@@ -90,12 +97,8 @@ class Job:
 
     def _same_widths(self, block: Block) -> None:
         """Vectors that are compared must be equally long: NumPy would stretch one of width 1."""
-        for names in COMPARED:
-            widths = {
-                name: block.arrays[self.feeds[name]].shape[1]
-                for name in names
-                if name in self.feeds and getattr(block.arrays[self.feeds[name]], "ndim", 0) == 2
-            }
+        for names in self.compared:
+            widths = {name: block.arrays[self.feeds[name]].shape[1] for name in names}
             if len(set(widths.values())) > 1:
                 listed = ", ".join(f"{name} has {width}" for name, width in widths.items())
                 columns = next(iter(self.feeds[name].columns for name in widths))

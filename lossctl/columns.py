@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -44,6 +45,13 @@ class Feed:
     ignore: int | None = None
     width_of: tuple[str, ...] | None = None
     width: int | None = None
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.columns, self.form, self.classes, self.ignore, self.width_of, self.width))
+
+    def __hash__(self) -> int:  # of seven nested parts, and asked for several times per block
+        return self._hash
 
 
 @dataclass(frozen=True)

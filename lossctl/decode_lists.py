@@ -15,7 +15,6 @@ from lossctl.decode import Loaded, Loader, Mask, Scalars, Trouble, require
 from lossctl.errors import DataError
 from lossctl.groups import Keys, dictionary_codes
 from lossctl.loss.kinds import Ragged
-from lossctl.numeric import row_sum
 
 SUM_TOLERANCE = 1e-6
 
@@ -23,9 +22,9 @@ __all__ = ["loader"]
 
 
 class Vectors(Loader):
-    """k numbers per row, from k columns or one list column, as a C-contiguous (n, k) array.
+    """k numbers per row as an (n, k) array: by rows from a list column, by columns from k of them.
 
-    One layout for both, so that a row's sums have the same rounding wherever it came from.
+    `numeric.row_sum` adds in one order whatever the layout, so a row's sums round alike wherever it came from.
     """
 
     def attach(self, batch: pa.RecordBatch) -> None:
@@ -51,7 +50,7 @@ class Vectors(Loader):
         if self.form.kind in ("sign", "binary", "label"):
             loaded = self.convert(loaded, name, lambda row: f"row {low + row} of a batch")
         if self.form.sums_to_one and not loaded.troubles and loaded.values.size:
-            gap = np.abs(row_sum(loaded.values) - 1.0)
+            gap = np.abs(np.add.reduce(loaded.values, axis=1) - 1.0)
             self.unnormalised += int(np.count_nonzero(gap > SUM_TOLERANCE * loaded.values.shape[1]))
         return loaded
 
@@ -61,7 +60,7 @@ class Vectors(Loader):
     def _wide(self, low: int, high: int) -> tuple[NDArray[Any], Mask | None, Trouble | None]:
         assert self._parts is not None
         self._width(len(self._parts))
-        out = np.empty((high - low, len(self._parts)))
+        out = np.empty((high - low, len(self._parts)), order="F")
         for j, (values, _) in enumerate(self._parts):
             out[:, j] = values[low:high]
             if values.dtype.kind in "iu" and values.dtype.itemsize == 8:

@@ -40,15 +40,14 @@ def _level(top: int) -> int:
 class GroupedSums:
     """`size` exact sums; every sum is Σⱼ limb[j][code]·2^(45j − 1074) plus counts of non-finite terms.
 
-    The exponents 45j − 1074 are fixed, so limbs of any two blocks, threads or files add as int64. `counts`
-    holds the rows added to each code, non-finite rows included. (Neal 2015, superaccumulators.)
+    The exponents 45j − 1074 are fixed, so limbs of any two blocks, threads or files add as int64. (Neal 2015,
+    superaccumulators.)
     """
 
-    __slots__ = ("_limbs", "_load", "_special", "counts", "size")
+    __slots__ = ("_limbs", "_load", "_special", "size")
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self.counts: Ints = np.zeros(size, np.int64)
         self._limbs: dict[int, Ints] = {}
         # An upper bound on |limb| per level, kept below 2^62 by carrying.
         self._load: dict[int, int] = {}
@@ -60,7 +59,6 @@ class GroupedSums:
             raise ValueError(f"cannot shrink {self.size} sums to {size}")
         more = size - self.size
         self.size = size
-        self.counts = np.pad(self.counts, (0, more))
         self._special = np.pad(self._special, ((0, 0), (0, more)))
         self._limbs = {level: np.pad(limb, (0, more)) for level, limb in self._limbs.items()}
 
@@ -77,7 +75,6 @@ class GroupedSums:
                 part = codes[start : start + BLOCK]
                 if int(np.maximum.reduce(part.view(np.uint64))) >= self.size:
                     raise IndexError(f"a group code lies outside [0, {self.size})")
-                np.add.at(self.counts, part, 1)
                 self._block(x[start : start + BLOCK], part, work, nonneg, 0)
 
     def _block(self, x: Floats, codes: Ints, work: Workspace, nonneg: bool, raised: int) -> None:
@@ -179,7 +176,6 @@ class GroupedSums:
             other.size and not 0 <= int(mapping.min()) <= int(mapping.max()) < self.size
         ):
             raise IndexError(f"a mapping needs {other.size} codes in [0, {self.size})")
-        np.add.at(self.counts, mapping, other.counts)
         for mine, theirs in zip(self._special, other._special, strict=True):
             np.add.at(mine, mapping, theirs)
         for level, limb in other._limbs.items():
@@ -196,7 +192,7 @@ class GroupedSums:
 
     def totals(self, start: int = 0, stop: int | None = None) -> list[ExactSum]:
         """The sums of codes from `start` to below `stop`, all unless said."""
-        units = [0] * len(self.counts[start:stop])
+        units = [0] * len(range(self.size)[start:stop])
         for level, limb in self._limbs.items():
             shift = _STEP * level
             units = [

@@ -91,7 +91,8 @@ class GroupTable:
                     column=name,
                     hint="fill it in, or drop those rows with --where",
                 )
-            mine = self._each[position].of(words or [""])[local]
+            known = self._each[position].of(words or [""])
+            mine = local if np.array_equal(known, np.arange(len(known))) else known[local]
             combined = mine if combined is None else self._pair(position - 1, combined, mine)
         assert combined is not None
         self._note(combined if keep is None else combined[keep])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from lossctl import allocator
 from lossctl.apply import Job
 from lossctl.arrow import Mask, holds, numbers
 from lossctl.batch import Reading
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
 
 REDUCTIONS = ("mean", "sum", "mean-n", "pooled", "none")
 GROUP_KEY = pa.dictionary(pa.int32(), pa.string())
-BLOCK_ROWS = 15872  # 124 KiB a column: larger arrays leave malloc's heap (see cli/allocator.py)
-BLOCK_ITEMS = 1 << 17  # values of one vector block: 1 MiB, so that a few of them share the second-level cache
+BLOCK_ITEMS = 1 << 17  # values of one vector block: 1 MiB
 
 
 @dataclass(frozen=True)
@@ -262,7 +262,7 @@ def _is_number(text: Any) -> bool:
 
 
 def _block_rows(jobs: Any, settings: Settings, schema: Schema) -> int:
-    """Rows of a block: those of scalars stay under 128 KiB a column; vectors fewer, by their width."""
+    """Rows of a block: as many as the allocator bears for scalars; vectors fewer, by their width."""
     if settings.chunk_rows is not None:
         return settings.chunk_rows
     widest = 1
@@ -273,4 +273,4 @@ def _block_rows(jobs: Any, settings: Settings, schema: Schema) -> int:
             kind = schema.type_of(feed.columns[0])
             size = kind.list_size if kind is not None and pa.types.is_fixed_size_list(kind) else 0
             widest = max(widest, len(feed.columns), size, 64 if len(feed.columns) == 1 and not size else 1)
-    return max(min(BLOCK_ROWS, BLOCK_ITEMS // widest), 16)
+    return max(min(allocator.block_rows(), BLOCK_ITEMS // widest), 16)

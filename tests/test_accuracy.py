@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent / "soak"))
 import accuracy
 
-from lossctl.loss.registry import all_losses
+from lossctl.loss.registry import all_losses, get
 
 POINTS = 300
 
@@ -28,6 +29,15 @@ def test_every_loss_with_rows_has_a_reference() -> None:
     names = {reference.spec.partition(":")[0] for reference in accuracy.ALL.values()}
     assert names | {*accuracy.EXACT, *accuracy.TOGETHER} == {loss.name for loss in all_losses()}
     assert set(accuracy.recorded()) == set(accuracy.ALL)
+
+
+@pytest.mark.parametrize("name", accuracy.measured())
+def test_explain_states_errors_beyond_two_ulp(name: str) -> None:
+    worst = max(accuracy.recorded()[variant]["max"] for variant in accuracy.measured()[name])
+    stated = re.search(r"within (\d+) ulp", get(name).doc.sections.get("Numerics", ""))
+    if worst > 2.0 or stated:
+        assert stated is not None
+        assert worst <= int(stated.group(1))
 
 
 def test_the_readme_shows_the_record() -> None:

@@ -23,6 +23,7 @@ import pytest
 import lossctl
 from lossctl.config import GateConfig, build
 from lossctl.errors import DataError, LossctlError, ResourceError, RowsDisagree
+from lossctl.passes import Passes
 from lossctl.sources import open_dataset
 
 Y = {"y": pa.float64()}
@@ -172,7 +173,7 @@ def test_broken_dictionary_bit_width(tmp_path: Path) -> None:
     raw = bytearray(path.read_bytes())
     chunk = pq.read_metadata(path).row_group(0).column(0)
     start, length = chunk.dictionary_page_offset, chunk.total_compressed_size
-    words, codes = pages(lambda size, at: raw[at : at + size], start, length)
+    words, codes = pages(lambda size, at: bytes(raw[at : at + size]), start, length)
     at = start + words.head + words.body + codes.head
     assert raw[at] == 1
     for width in (33, 64, 65, 255):
@@ -460,14 +461,16 @@ def test_the_file_changes_before_or_after_it_is_read(tmp_path: Path, name: str) 
 
 
 def test_what_a_gate_refuses_in_a_file_that_changed(tmp_path: Path) -> None:
-    path, checks = write(tmp_path / "a.parquet", {"y": TWO, "p": TWO}), GateConfig()
-    flag = {"spec": "mae", "max": 1.0}
-    with (
-        pytest.raises(ResourceError, match="the file changed while it was read"),
-        Passes(build(checks, {"files": [str(path)]}, [flag]), 1),
-    ):
-        os.utime(path, ns=(1, 1))
-        raise DataError("a value that is not what it was")
+    path = write(tmp_path / "a.parquet", {"y": TWO, "p": TWO})
+    plans = build(GateConfig(), {"files": [str(path)]}, [{"spec": "mae", "max": 1.0}])
+
+    def judge() -> None:
+        with Passes(plans, 1):
+            os.utime(path, ns=(1, 1))
+            raise DataError("a value that is not what it was")
+
+    with pytest.raises(ResourceError, match="the file changed while it was read"):
+        judge()
 
 
 # ---- what must not be believed, loaded or allocated ------------------------------------------------------

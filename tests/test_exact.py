@@ -193,7 +193,6 @@ def test_non_finite_terms_are_counted_and_decide_as_ieee_does(nonneg: bool) -> N
         assert acc.fraction() == rational(array[np.isfinite(array)])
         assert same(acc.value(), value)
         assert groups.totals() == [ExactSum(), acc]
-        assert groups.counts.tolist() == [0, array.size]
 
 
 def test_signalling_nan_counts_without_a_warning() -> None:
@@ -295,7 +294,6 @@ def test_groups_equal_separate_sums(x: Floats, size: int, data) -> None:
     right.merge(left)
     assert whole.totals() == right.totals() == want
     assert [whole.total(code) for code in range(size)] == want
-    assert whole.counts.tolist() == right.counts.tolist() == np.bincount(codes, minlength=size).tolist()
 
 
 # -- products, moments, ratios ------------------------------------------------------------------------------
@@ -419,7 +417,6 @@ def test_many_groups_resize_and_merge_by_mapping() -> None:
         extra = summed(x[:100][early == code]) if code < 10 else ExactSum()
         extra += summed(x[[1]]) if code == 10 else summed(x[[0, 2]]) if code == 11 else ExactSum()
         assert b.total(code) == want[code] + extra
-    assert int(b.counts.sum()) == n + 103
     c = GroupedSums(1)
     c.merge(a)
     assert c.size == 50_000
@@ -433,7 +430,6 @@ def test_resizing_keeps_everything() -> None:
     before = groups.totals()
     groups.resize(4)
     assert groups.totals() == [*before, ExactSum(), ExactSum()]
-    assert groups.counts.tolist() == [2, 3, 0, 0]
 
 
 def test_merging_full_limbs_many_to_one_is_exact() -> None:
@@ -453,7 +449,6 @@ def test_codes_outside_are_refused_before_anything_is_added() -> None:
         with pytest.raises(IndexError, match="group code"):
             groups.add(np.ones(2), np.array([0, bad]), WORK)
         assert groups.totals() == [ExactSum()] * 3
-        assert groups.counts.tolist() == [0, 0, 0]
     with pytest.raises(IndexError, match="mapping"):
         GroupedSums(2).merge(GroupedSums(2), np.array([0, 2]))
     with pytest.raises(IndexError, match="mapping"):

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lossctl.errors import DataError
-from lossctl.sources.pages import Checksums, Chunk, has_checksum, page_header, pages
+from lossctl.sources.pages import Checksums, Chunk, ReadAt, has_checksum, page_header, pages
 
 LONG = "x" * 3000  # statistics that do not fit into the first look
 
@@ -80,7 +80,7 @@ def test_garbage_is_no_page() -> None:
     ):
         assert page_header(data) is None
         assert not has_checksum(data)
-        assert list(pages(lambda size, at, data=data: data[at : at + size], 0, len(data))) == []
+        assert list(pages(at(data), 0, len(data))) == []
 
 
 def page(values: int, checksum: bool, body: bytes = b"12345678") -> bytes:
@@ -90,9 +90,13 @@ def page(values: int, checksum: bool, body: bytes = b"12345678") -> bytes:
     return head + b"\x15" + bytes([2 * values]) + b"\x15\x00" * 3 + b"\x00\x00" + body
 
 
+def at(raw: bytes) -> ReadAt:
+    return lambda size, start: raw[start : start + size]
+
+
 def looked(raw: bytes, values: int, required: bool = False) -> str:
     checks = Checksums("a.parquet", required)
-    checks.look(lambda size, at: raw[at : at + size], [Chunk("y", 0, len(raw), values)])
+    checks.look(at(raw), [Chunk("y", 0, len(raw), values)])
     return str(checks)
 
 
@@ -102,6 +106,14 @@ def test_some_pages_without_checksum() -> None:
     assert looked(page(1, True) + page(2, True), 3, required=True) == "verified"
     assert looked(page(1, False) + page(2, True), 3) == "none"
     assert str(Checksums("a")) == "none"
+    checks, one, other = Checksums("a"), page(1, True), page(1, False)
+    chunks = [Chunk("y", len(one), len(other), 1), Chunk("p", 0, len(one), 1)]
+    checks.look(at(one + other), chunks)
+    assert str(checks) == "partial"
+    with pytest.raises(
+        DataError, match="column 'p': the footer promises 1 values"
+    ):  # in a file with checksums
+        checks.look(at(b"\x2c" * 99), [Chunk("p", 0, 99, 1)])
     for raw in (both, page(3, False)):
         with pytest.raises(DataError, match=r"a.parquet, column 'y': a page has no checksum"):
             looked(raw, 3, required=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -122,11 +123,12 @@ def test_signals_while_waiting_for_data(there: Path, name: str, code: int) -> No
         stderr=subprocess.PIPE,
     )
     assert process.stdin is not None
-    process.stdin.write(b"target,pred\n" + b"1,2\n" * 400_000)
+    process.stdin.write(b"target,pred\n" + b"1,2\n" * 6_000_000)
     process.stdin.flush()
     deadline = time.monotonic() + 20
     while len(os.listdir()) < 3 and time.monotonic() < deadline:  # until the temporary file is there
         time.sleep(0.02)
+    assert len(os.listdir()) == 3
     process.send_signal(getattr(signal, f"SIG{name}"))
     _, err = process.communicate(timeout=20)
     assert process.returncode == code, err
@@ -140,9 +142,9 @@ def test_kills_at_random_moments() -> None:
 
 
 def test_what_the_shell_ignores_stays_ignored(there: Path) -> None:
-    script = "trap '' HUP; lossctl compute mae - -f value & sleep 1; kill -HUP $!; wait $!"
-    code, out, _ = shell(f"(sleep 2; cat in.csv) | ({script})")
-    assert (code, out) == (0, "0.5\n")
+    command = f"{sys.executable} -m lossctl compute mae - -f value"
+    script = f"trap '' HUP; {command} <&3 & sleep 2; kill -HUP $!; wait $!"
+    assert shell(f"(sleep 3; cat in.csv) | ({script}) 3<&0")[:2] == (0, "0.5\n")
 
 
 def test_output_that_is_the_input_is_2(there: Path) -> None:
@@ -278,3 +280,21 @@ def test_options_of_the_whole_program_are_in_its_help() -> None:
     _, out, _ = shell("lossctl --help")
     assert all(name in out for name in ("--version", "--debug", "--plugin"))
     assert shell("lossctl --version compute") == shell("lossctl -V")
+
+
+SHORTAGES = [MemoryError(), OSError(errno.ENOMEM, "x"), RuntimeError("can't start new thread")]
+SHORTAGES += [ImportError("a.so: failed to map segment from shared object")]
+
+
+@pytest.mark.parametrize("error", SHORTAGES, ids=lambda error: type(error).__name__)
+def test_what_the_system_has_not_got_is_4(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from lossctl.__main__ import run
+
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr("lossctl.cli.app.make", fail)
+    assert run(["list"], debug=False) == 4
+    assert "not enough memory" in capsys.readouterr().err

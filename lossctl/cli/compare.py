@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from lossctl.cli.allocator import keep_freed_memory
+from lossctl.allocator import keep_freed_memory
 from lossctl.cli.interval import asked_interval, interval_parameters
 from lossctl.cli.reading import memory, outputs
 from lossctl.cli.shared import CHOICES, check_choices, made_command, options

@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from lossctl.cli.allocator import keep_freed_memory
+from lossctl.allocator import keep_freed_memory
 from lossctl.cli.interval import asked_interval
 from lossctl.cli.reading import memory, opened, outputs, refuse_row_formats
 from lossctl.cli.shared import check_choices

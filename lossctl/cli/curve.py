@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from lossctl.cli.allocator import keep_freed_memory
+from lossctl.allocator import keep_freed_memory
 from lossctl.cli.compute import say, terminal_width
 from lossctl.cli.reading import memory, opened, outputs
 from lossctl.cli.shared import CHOICES, Option, check_choices, column_names, made_command, options

@@ -98,7 +98,7 @@ def gate(**values: Any) -> None:
 
 
 def _gate(values: Mapping[str, Any], extra: Sequence[Mapping[str, Any]], shared: Mapping[str, Any]) -> None:
-    from lossctl.cli.allocator import keep_freed_memory
+    from lossctl.allocator import keep_freed_memory
     from lossctl.cli.progress import progress
     from lossctl.config import build
     from lossctl.passes import Passes

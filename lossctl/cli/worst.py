@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lossctl.cli.allocator import keep_freed_memory
+from lossctl.allocator import keep_freed_memory
 from lossctl.cli.reading import memory, opened, outputs
 from lossctl.cli.shared import Option, check_choices, made_command, options
 from lossctl.cli.specs import columns_said, inputs_of, spec_group

@@ -44,7 +44,8 @@ class Chunk(NamedTuple):
 class Checksums:
     """What is known of the checksums of the pages that were read; any thread may add to it.
 
-    The first page of a chunk tells whether its writer made checksums. Where it did, every page is looked at.
+    The first pages of the chunks tell whether their writer made checksums. Where one did, every page of all
+    chunks is looked at: one without a checksum may have lost it to damage.
     """
 
     def __init__(self, path: str, required: bool = False) -> None:
@@ -54,10 +55,10 @@ class Checksums:
 
     def look(self, read_at: ReadAt, chunks: Iterable[Chunk]) -> None:
         """Count the pages of chunks about to be read; refuse those whose pages do not add up."""
-        for chunk in chunks:
-            found = [has_checksum(read_at(min(_FIRST, chunk.length), chunk.start))]
-            if found[0]:
-                found = [page.checksum for page in self._pages(read_at, chunk)]
+        first = {chunk: has_checksum(read_at(min(_FIRST, chunk.length), chunk.start)) for chunk in chunks}
+        made = self._with > 0 or any(first.values())
+        for chunk, begins in first.items():
+            found = [page.checksum for page in self._pages(read_at, chunk)] if made else [begins]
             missing = found.count(False)
             if missing and self._required:
                 raise DataError(

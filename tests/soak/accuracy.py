@@ -200,19 +200,24 @@ def recorded() -> dict[str, dict[str, Any]]:
     return found
 
 
+def measured() -> dict[str, list[str]]:
+    """The references of each loss."""
+    made: dict[str, list[str]] = {}
+    for name, reference in ALL.items():
+        made.setdefault(reference.spec.partition(":")[0], []).append(name)
+    return made
+
+
 def table() -> str:
     """The record as Markdown, one row per loss: the worst of its variants."""
-    made: dict[str, list[tuple[str, dict[str, Any]]]] = {}
-    for name, record in recorded().items():
-        made.setdefault(ALL[name].spec.partition(":")[0], []).append((name, record))
     lines = ["| loss | max | 99.9 % | points | note |", "|---|---|---|---|---|"]
+    record, variants = recorded(), measured()
     for loss in all_losses():
-        if loss.name in made:
-            records = [record for _, record in made[loss.name]]
-            worst, most = (max(record[key] for record in records) for key in ("max", "most"))
-            notes = dict.fromkeys(remark(name) for name, _ in made[loss.name])
-            count = sum(record["points"] for record in records)
-            note = "; ".join(text for text in notes if text)
+        names = [name for name in variants.get(loss.name, ()) if name in record]
+        if names:
+            worst, most = (max(record[name][key] for name in names) for key in ("max", "most"))
+            count = sum(record[name]["points"] for name in names)
+            note = "; ".join(dict.fromkeys(text for text in map(remark, names) if text))
             lines.append(f"| `{loss.name}` | {worst:.3g} | {most:.3g} | {count:,} | {note} |")
     return "\n".join(lines) + "\n"
 
