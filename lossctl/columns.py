@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from fnmatch import fnmatchcase
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa

@@ -24,7 +24,7 @@ __all__ = ["loader"]
 class Vectors(Loader):
     """k numbers per row as an (n, k) array: by rows from a list column, by columns from k of them.
 
-    `numeric.row_sum` adds in one order whatever the layout, so a row's sums round alike wherever it came from.
+    `numeric.row_sum` adds in one order whatever the layout: a row's sums round alike wherever it came from.
     """
 
     def attach(self, batch: pa.RecordBatch) -> None:

@@ -174,8 +174,9 @@ def test_weights(case: Case, seed: int, rows: int) -> None:
         assert bits(other.value) == bits(plain.value)
     if not isinstance(case.loss.reduction, Mean) or brings_weights(case, data):
         return
-    weights = per_row(case, data, [0.0, 1.0, 3.0, 0.3, 7.0], seed=seed)
-    weights[: 1 if "group" not in data else int((data["group"] == data["group"][0]).sum())] = 0.5
+    choices = [1.0, 3.0, 0.3, 7.0] if case.loss.grouped else [0.0, 1.0, 3.0, 0.3, 7.0]
+    weights = per_row(case, data, choices, seed=seed)
+    weights[0] = weights[0] or 0.5  # weights that add up to zero are refused
     values, used, _ = row_values(case, data)
     each = weights
     if case.loss.unit == "group":

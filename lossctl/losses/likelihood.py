@@ -55,8 +55,9 @@ def poisson_nll(
     Formula: μ − y·log(μ + ε), from the logarithm x of the rate e^x − y·x; full adds log Γ(y + 1).
     Gradient: 1 − y/(μ + ε); e^x − y with respect to the logarithm.
     Use when: targets are counts and the prediction is their expected number.
-    Numerics: full is half the deviance plus what y alone contributes, so that it keeps its digits where
-        μ, y·log μ and log Γ(y + 1) are large and cancel.
+    Numerics: full is half the deviance plus what y alone contributes, so that it keeps its digits where μ,
+        y·log μ and log Γ(y + 1) are large and cancel. Rows are within 4 ulp of the larger part of the
+        difference.
     See also: poisson-deviance is zero for a perfect prediction.
     References: Nelder & Wedderburn (1972), Generalized Linear Models.
 
@@ -111,6 +112,7 @@ def gaussian_nll(
     Gradient: r/v for the mean, ½(1/v − r²/v²) for the variance, 0 where ε bounds it.
     Use when: a model predicts its own uncertainty.
     Avoid when: the noise has heavy tails (laplace-nll).
+    Numerics: rows are within 4 ulp of the larger part of the difference.
     References: Nix & Weigend (1994), Estimating the mean and variance of the target distribution.
 
     >>> import lossctl
@@ -147,6 +149,7 @@ def laplace_nll(target: Real, pred: Real, scale: Positive) -> Array:
     Formula: log(2b) + |r|/b, r = pred − target.
     Gradient: sign(r)/b for the location, 1/b − |r|/b² for the scale.
     Use when: a model predicts its own uncertainty and errors have heavy tails.
+    Numerics: rows are within 2 ulp of the larger part of the difference.
     References: Laplace (1774), Mémoire sur la probabilité des causes par les événements.
 
     >>> import lossctl
@@ -179,7 +182,8 @@ def negative_binomial_nll(target: Nonneg, pred: Positive, dispersion: Positive) 
     Gradient: k(μ − y) / (μ(μ + k)) for the mean, with the digamma function for the size.
     Use when: counts vary more than a Poisson does; its variance is μ + μ²/k.
     Numerics: saddle-point form: deviances of y and k from their shares of y + k, and what is left of three
-        factorials; none of them grows with y or k, so that k → ∞ tends to Poisson without noise.
+        factorials; none of them grows with y or k, so that k → ∞ tends to Poisson without noise. Rows are
+        within 16 ulp.
     References: Anscombe (1950), Sampling Theory of the Negative Binomial Distribution; Loader (2000), Fast
         and Accurate Computation of Binomial Probabilities.
 
@@ -219,7 +223,8 @@ def poisson_deviance(target: Nonneg, pred: Positive) -> Array:
     Formula: 2(y·log(y/μ) − y + μ), with 0·log 0 = 0.
     Gradient: 2(1 − y/μ).
     Use when: targets are counts or rates and zero should mean perfect.
-    Numerics: near y = μ the terms cancel; their difference is summed as a series there.
+    Numerics: near y = μ the terms cancel; their difference is summed as a series there. Rows are within 4
+        ulp.
     References: Nelder & Wedderburn (1972), Generalized Linear Models.
 
     >>> import lossctl
@@ -260,7 +265,8 @@ def gamma_deviance(target: Positive, pred: Positive) -> Array:
     Formula: 2(log(μ/y) + y/μ − 1).
     Gradient: 2(μ − y)/μ².
     Use when: targets are positive and their spread grows with their size.
-    Numerics: near y = μ the terms cancel; their difference is summed as a series there.
+    Numerics: near y = μ the terms cancel; their difference is summed as a series there. Rows are within 4
+        ulp.
     References: Nelder & Wedderburn (1972), Generalized Linear Models.
 
     >>> import lossctl
@@ -301,6 +307,7 @@ def tweedie_deviance(
     Avoid when: a target is zero and p ≥ 2: there is no such distribution and the value is infinite.
     Numerics: numbers within a factor of 3 by Gauss's rule on 2∫(y − t)·t^(−p) dt, whose terms are all
         positive; others by expm1, which passes p = 1 and 2 without a jump, or as they stand when far apart.
+        Rows are within 8 ulp.
     References: Tweedie (1984), An index which distinguishes between some important exponential families.
 
     >>> import lossctl

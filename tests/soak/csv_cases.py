@@ -146,16 +146,18 @@ def generate(pick: random.Random) -> Case:
         parts.pop()
     elif pick.random() < 0.1:
         parts += [pick.choice(ends)] * pick.randrange(1, 4)
+    data = b"".join(parts)
+    block = pick.choice([5, 16, 33, 100, 700, 1 << 20])
     role = {"y": "number", "p": "number", "w": "number", "g": "text"}
     return Case(
-        b"".join(parts),
+        data,
         delimiter,
         tuple((name, role[name]) for name in names),
         weight="w" in names,
         by="g" in names,
         nan=pick.choice(["error", "skip"]),
         na=pick.choice([(), (), (), ("NA", "-999"), ("nan", "-")]),
-        block=pick.choice([5, 16, 33, 100, 700, 1 << 20]),
+        block=max(block, len(data) // 20),
         chunk=pick.choice([None, 1, 7, 50]),
         threads=pick.choice([1, 2]),
         cells=len(names) == 1 or pick.random() < 0.3,

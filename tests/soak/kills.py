@@ -39,6 +39,10 @@ def words(folder: Path, form: str) -> list[str]:
 
 def kills(count: int, seed: int = 1) -> tuple[Counter[str], list[str]]:
     """What the runs came to by signal, and what must not be."""
+    if (
+        signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    ):  # under nohup the runs would inherit that, and heed it
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     pick = random.Random(seed)
     counts: Counter[str] = Counter()
     wrong: list[str] = []

@@ -154,12 +154,12 @@ def contrastive_distance(distance: N, target: N, margin: N, **_: Any) -> N:
     return distance**2 if target else max(margin - distance, mpf(0)) ** 2
 
 
-@of("triplet-distance", size=lambda positive, negative, margin: max(positive, negative, margin))
+@of("triplet-distance")
 def triplet_distance(positive: N, negative: N, margin: N) -> N:
     return max(positive - negative + margin, mpf(0))
 
 
-@of("margin-ranking:margin=0.1", size=lambda first, second, target, margin: max(abs(first - second), margin))
+@of("margin-ranking:margin=0.1")
 def margin_ranking(first: N, second: N, target: N, margin: N) -> N:
     return max(-target * (first - second) + margin, mpf(0))
 
