@@ -98,6 +98,8 @@ def _read(path: str) -> dict[str, Any]:
         ) from None
     except OSError as error:
         raise ResourceError((error.strerror or str(error)).lower(), path=path) from None
+    except RecursionError:
+        raise UsageError(f"{visible(path)} is nested too deeply") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{visible(path)} is not TOML: {visible(error)}") from None
 

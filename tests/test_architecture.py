@@ -115,10 +115,9 @@ def test_no_loss_is_named_outside_losses(path: Path) -> None:
 
 PROGRAM = """
 import sys
-sys.argv = ["lossctl", "compute", "huber", sys.argv[1], "-f", "json"]
 from lossctl.__main__ import main
 try:
-    main()
+    main(["compute", "huber", sys.argv[1], "-f", "json"])
 except SystemExit as stop:
     assert not stop.code, stop.code
 print([name for name in ("pandas", "scipy", "rich", "pyarrow.dataset", "requests") if name in sys.modules])

@@ -15,8 +15,8 @@ import pytest
 
 import lossctl
 import lossctl.spine
-from lossctl.__main__ import run
 from lossctl.errors import DataError
+from lossctl.process import run
 from lossctl.sources import open_dataset
 
 BLOCKS = (16, 61, 1 << 20)

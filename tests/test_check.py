@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lossctl.__main__ import run
+from lossctl.process import run
 
 DATA = Path(__file__).parent.parent / "examples" / "data"
 

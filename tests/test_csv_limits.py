@@ -85,7 +85,7 @@ def test_65_every_flipped_byte_of_a_checksum_is_seen(value: Value) -> None:
 
 CHILD = """
 import sys
-from lossctl.__main__ import run
+from lossctl.process import run
 code = run(sys.argv[1:], False)
 peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
 print(code, int(peak.split()[1]) >> 10)

@@ -289,3 +289,11 @@ def test_the_characters_that_act_are_all_spelt_out() -> None:
     ):
         assert unicodedata.category(chr(code)) in ("Cc", "Cf")
         assert chr(code) not in visible(f"a{chr(code)}b")
+
+
+def test_files_nested_too_deeply_are_refused(there: Path) -> None:
+    Path("deep.toml").write_text("a = " + "[" * 5_000)
+    Path("deep.json").write_text("[" * 100_000)
+    for words in (["gate", "-c", "deep.toml"], ["diff", "deep.json", "deep.json"]):
+        code, out, err = run(*words)
+        assert (code in (2, 3), out) == (True, ""), err

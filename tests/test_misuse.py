@@ -204,3 +204,16 @@ def test_a_csv_column_may_be_compared_as_a_number_and_group_the_rows() -> None:
     code, message = run("lossctl compute mae preds.csv --by age_band --where 'age_band > 1'")
     assert code == 3
     assert "is not a number" in message
+
+
+def test_an_option_given_twice_is_refused_however_it_is_spelt() -> None:
+    for words in (
+        "-f csv -f json",
+        "-fjson -f csv",
+        "-qfjson -fcsv",
+        "--format json -qf csv",
+        "--digits=3 --digits 4",
+    ):
+        code, message = run(f"lossctl compute mae preds.csv {words}")
+        assert (code, "given twice" in message) == (2, True), words
+    assert run("lossctl compute mae preds.csv -qvfvalue")[0] == 0

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lossctl.__main__ import run
 from lossctl.exact import Workspace
 from lossctl.loss.registry import get
+from lossctl.process import run
 from lossctl.tallies import Numbers
 
 DATA = Path(__file__).parent.parent / "examples" / "data"

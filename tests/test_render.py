@@ -21,9 +21,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lossctl.errors import BadRow, BadValue, DataError, LossctlError, UnknownName, UsageError
-from lossctl.render import FORMATS, error_json, render
+from lossctl.render import FORMATS, render
 from lossctl.render.columns import number_text, text_array
 from lossctl.render.samples import SAMPLE_FORMATS, SampleColumn, open_writer
+from lossctl.render.structured import error_json
 from lossctl.render.text import harmless, shown
 from lossctl.result import InputFile, Part, Result, RowCount, Score
 

@@ -290,7 +290,7 @@ SHORTAGES += [ImportError("a.so: failed to map segment from shared object")]
 def test_what_the_system_has_not_got_is_4(
     error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from lossctl.__main__ import run
+    from lossctl.process import run
 
     def fail() -> None:
         raise error

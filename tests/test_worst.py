@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from test_gate import DATA, PREDS, lossctl
 
-from lossctl.__main__ import run
 from lossctl.cli.worst import Worst
 from lossctl.loss.spec import parse
+from lossctl.process import run
 from lossctl.spine import SampleBlock
 
 

@@ -86,14 +86,22 @@ def read_plainly(command: Any) -> Any:
 def _refuse_repeated(params: list[Any], args: list[str]) -> None:
     """An option that takes one value and is given twice: the parser would drop the first in silence."""
     words = args[: args.index("--")] if "--" in args else args
+    flags = {opt for param in params if getattr(param, "is_flag", False) for opt in param.opts}
+    words = [_option_of(word, flags) for word in words]
     for param in params:
         if getattr(param, "multiple", True) or getattr(param, "is_flag", True):
             continue
-        given = [w for w in words if w.partition("=")[0] in getattr(param, "opts", ())]
+        given = [word for word in words if word in getattr(param, "opts", ())]
         if len(given) > 1:
-            raise UsageError(
-                f"{given[0].partition('=')[0]} is given twice", hint="it takes one value: give it once"
-            )
+            raise UsageError(f"{given[0]} is given twice", hint="it takes one value: give it once")
+
+
+def _option_of(word: str, flags: set[str]) -> str:
+    """The option that a word gives a value to or announces one of: -f of -fjson and of -qfjson."""
+    if word.startswith("--") or not word.startswith("-"):
+        return word.partition("=")[0]
+    letters = next((at for at, letter in enumerate(word[1:], 1) if f"-{letter}" not in flags), 0)
+    return f"-{word[letters]}" if letters else word
 
 
 def _plain(param: Any) -> Any:

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from lossctl.errors import BadValue, UnknownName
-from lossctl.render.delimited import render_delimited, render_value
-from lossctl.render.markdown import render_markdown
-from lossctl.render.structured import error_json, render_json, render_jsonl
-from lossctl.render.table import render_table
 from lossctl.result import Result
 
-__all__ = ["DIGITS", "FORMATS", "error_json", "render"]
+__all__ = ["DIGITS", "FORMATS", "render"]
 
 FORMATS = ("table", "json", "jsonl", "csv", "tsv", "markdown", "value")
 DIGITS = 6
@@ -35,14 +31,20 @@ def render(
     if digits is not None and not 1 <= digits <= _MOST_DIGITS:
         raise BadValue("digits", digits, f"a whole number from 1 to {_MOST_DIGITS}")
     shown = digits or DIGITS
+    if format in ("json", "jsonl"):  # each output loads alone: a run that prints JSON needs no table
+        from lossctl.render.structured import render_json, render_jsonl
+
+        return render_json(result) if format == "json" else render_jsonl(result)
     if format == "table":
+        from lossctl.render.table import render_table
+
         return render_table(result, digits=shown, color=color, width=width, verbose=verbose)
     if format == "markdown":
+        from lossctl.render.markdown import render_markdown
+
         return render_markdown(result, digits=shown, verbose=verbose)
-    if format == "json":
-        return render_json(result)
-    if format == "jsonl":
-        return render_jsonl(result)
+    from lossctl.render.delimited import render_delimited, render_value
+
     if format == "value":
         return render_value(result)
     return render_delimited(result, "," if format == "csv" else "\t")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import secrets
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -185,7 +184,7 @@ def _replacing(path: str, real: str, clobber: bool) -> Iterator[Sink]:
 
 def _temporary(real: str) -> str:
     """A new name beside `real`, noted before the file is there: a signal may come between any two steps."""
-    made = os.path.join(os.path.dirname(real), f".lossctl-{secrets.token_hex(8)}.tmp")
+    made = os.path.join(os.path.dirname(real), f".lossctl-{os.urandom(8).hex()}.tmp")
     _pending.add(made)
     return made
 

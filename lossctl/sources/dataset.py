@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
@@ -13,8 +12,6 @@ import pyarrow as pa
 
 from lossctl.errors import BadValue, DataError, MissingColumn, ResourceError, RowsDisagree
 from lossctl.sources.base import Column, Piece, Plan, Source, kind, refusing, same_kind
-from lossctl.sources.csv import CsvSource, one_byte
-from lossctl.sources.cutter import BLOCK
 from lossctl.sources.feed import MAGIC, Feed, Readable, packing
 from lossctl.sources.footer import encrypted
 from lossctl.sources.parquet import ParquetSource
@@ -133,7 +130,7 @@ def open_dataset(
     na: Sequence[str] = (),
     require_checksums: bool = False,
     threads: int = 2,
-    block_size: int = BLOCK,
+    block_size: int | None = None,
 ) -> Dataset:
     """Find the files, look at their headers and footers, and read no row yet.
 
@@ -141,7 +138,10 @@ def open_dataset(
     """
     if input_format is not None and input_format not in FORMATS:
         raise BadValue("--input-format", input_format, " or ".join(FORMATS))
-    one_byte(delimiter, "")
+    if delimiter is not None:
+        from lossctl.sources.csv import one_byte  # what reads text loads only when asked for
+
+        one_byte(delimiter, "")
     sources: list[Source] = []
     try:
         for found in find(paths):
@@ -164,7 +164,7 @@ def _source(
     delimiter: str | None,
     na: Sequence[str],
     threads: int,
-    block: int,
+    block: int | None,
 ) -> Source:
     stream: Feed | None = None
     if found.path == STDIN or (found.identity and not found.identity.regular):
@@ -178,9 +178,12 @@ def _source(
     format_ = _format(head, found.path, input_format)
     common = (found.path, format_, (), None, size, found.partition, found.identity)
     if format_ == "csv":
+        from lossctl.sources.csv import CsvSource, one_byte
+        from lossctl.sources.cutter import BLOCK
+
         delim = one_byte(delimiter, found.path)
         form: dict[str, Any] = {"delimiter": delim, "na": tuple(na), "packed": packing(head)}
-        return CsvSource(*common, **form, block=block, stream=stream)
+        return CsvSource(*common, **form, block=block or BLOCK, stream=stream)
     handle = _spool(stream) if stream else None
     if stream:
         stream.close()
@@ -228,6 +231,8 @@ def _raw(path: str) -> Readable:
 
 def _spool(stream: Feed) -> pa.NativeFile:
     """A Parquet stream as a nameless temporary file: its footer comes last, so it must be held."""
+    import tempfile  # only a Parquet stream needs it
+
     with tempfile.NamedTemporaryFile(prefix="lossctl-") as file:
         while block := stream.read(1 << 20):
             file.write(block)

@@ -1,4 +1,4 @@
-"""Whole processes against DuckDB, Polars, PyTorch and plain decoding, alternating; medians of wall, CPU, memory.
+"""Whole processes against DuckDB, Polars, PyTorch and plain decoding: medians of wall, CPU and memory.
 
     python tests/bench/bench.py [--rows 40000000] [--runs 5] [--dir DIR] [--only TEXT] [--torch PYTHON]
     python tests/bench/bench.py --scale 10000,1000000,100000000

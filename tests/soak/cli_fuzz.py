@@ -181,7 +181,7 @@ def prepare(folder: Path) -> None:
 
 def captured(words: list[str], folder: Path) -> tuple[Any, bytes, bytes]:
     """Exit code, stdout and stderr of a command line run in this process; what it raises is the code."""
-    from lossctl import __main__ as entry
+    from lossctl import process as entry
 
     paths = [folder / ".out", folder / ".err"]
     with contextlib.ExitStack() as stack:
@@ -215,7 +215,7 @@ def run(words: list[str], folder: Path) -> tuple[Any, str | None]:
 
 
 def _judged(words: list[str], code: Any, out: bytes, errors: bytes, seconds: float) -> str | None:
-    from lossctl.__main__ import wants_json
+    from lossctl.process import wants_json
 
     told = [line for line in errors.decode(errors="replace").splitlines() if not line.startswith("warning: ")]
     if code not in CODES:

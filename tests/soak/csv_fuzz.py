@@ -202,9 +202,12 @@ def delivered(case: Case, path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # lets the writer go if nothing was read
-        writer.join(SECONDS)
-        os.close(reader)
+        rest = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # take what was left unread, to let the writer go
+        while writer.is_alive():
+            with suppress(BlockingIOError):
+                os.read(rest, 1 << 16)
+            writer.join(0.001)
+        os.close(rest)
 
 
 @contextmanager
