@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lossctl.errors import DataError, UsageError
+from lossctl.machine import cores
 from lossctl.result import Result
 
 __all__ = ["compute", "evaluate"]
@@ -89,7 +90,7 @@ def evaluate(
     cluster: str | None = None,
     seed: int | None = None,
     resamples: int | None = None,
-    threads: int = 2,
+    threads: int | None = None,
     chunk_rows: int | None = None,
     target_file: str | Sequence[str] | None = None,
     on: str | Sequence[str] = (),
@@ -107,6 +108,7 @@ def evaluate(
     of their own (`target_file`) are joined one-to-one on the key columns `on`; `join` is strict or inner.
     `ci`, `cluster` (a column), `seed` and `resamples` ask for confidence intervals as in `compute`.
     `na`: CSV cells of these texts are empty; `expect_rows`: refuse data with more or fewer rows;
+    `threads`: the cores there are, at most 8, unless said; no number depends on it.
     `require_checksums`: refuse what is not a Parquet file with a checksum on every page read.
     Raises the errors of lossctl.errors.
     """
@@ -118,6 +120,7 @@ def evaluate(
     paths = [path] if isinstance(path, str) else list(path)
     if target_file is None and (on or join != "strict"):
         raise UsageError("on and join are for target_file")
+    threads = cores() if threads is None else threads
     form: dict[str, Any] = {"input_format": input_format, "delimiter": delimiter, "threads": threads}
     form["require_checksums"] = require_checksums
     form["na"] = [na] if isinstance(na, str) else list(na)

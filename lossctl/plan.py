@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from lossctl import allocator
+from lossctl import machine
 from lossctl.apply import Job
 from lossctl.arrow import Mask, holds, numbers
 from lossctl.batch import Reading
@@ -273,4 +273,4 @@ def _block_rows(jobs: Any, settings: Settings, schema: Schema) -> int:
             kind = schema.type_of(feed.columns[0])
             size = kind.list_size if kind is not None and pa.types.is_fixed_size_list(kind) else 0
             widest = max(widest, len(feed.columns), size, 64 if len(feed.columns) == 1 and not size else 1)
-    return max(min(allocator.block_rows(), BLOCK_ITEMS // widest), 16)
+    return max(min(machine.block_rows(), BLOCK_ITEMS // widest), 16)

@@ -7,13 +7,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from lossctl.allocator import keep_freed_memory
 from lossctl.cli.interval import asked_interval, interval_parameters
 from lossctl.cli.reading import memory, outputs
 from lossctl.cli.shared import CHOICES, check_choices, made_command, options
 from lossctl.cli.specs import columns_said, inputs_of, spec_group
 from lossctl.errors import UsageError, visible
 from lossctl.loss.spec import parse
+from lossctl.machine import keep_freed_memory
 from lossctl.options import files_parameter, input_parameters
 
 __all__ = ["command"]

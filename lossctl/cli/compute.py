@@ -9,13 +9,13 @@ from typing import Any
 
 import typer
 
-from lossctl.allocator import keep_freed_memory
 from lossctl.cli.interval import asked_interval
 from lossctl.cli.reading import memory, opened, outputs, refuse_row_formats
 from lossctl.cli.shared import check_choices
 from lossctl.cli.specs import columns_said, spec_group
 from lossctl.errors import UsageError, visible
 from lossctl.loss.spec import parse
+from lossctl.machine import keep_freed_memory
 from lossctl.options import compute_command
 
 __all__ = ["command"]

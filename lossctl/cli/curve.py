@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from lossctl.allocator import keep_freed_memory
 from lossctl.cli.compute import say, terminal_width
 from lossctl.cli.reading import memory, opened, outputs
 from lossctl.cli.shared import CHOICES, Option, check_choices, column_names, made_command, options
@@ -17,6 +16,7 @@ from lossctl.cli.specs import columns_said, inputs_of, spec_group
 from lossctl.curve import judge, ordered, step_of, train_of
 from lossctl.errors import BadValue, DataError, UsageError, visible
 from lossctl.loss.spec import Spec, parse
+from lossctl.machine import keep_freed_memory
 from lossctl.options import files_parameter, input_parameters
 from lossctl.series import Curve, Point, Rules, to_dict
 

@@ -98,9 +98,9 @@ def gate(**values: Any) -> None:
 
 
 def _gate(values: Mapping[str, Any], extra: Sequence[Mapping[str, Any]], shared: Mapping[str, Any]) -> None:
-    from lossctl.allocator import keep_freed_memory
     from lossctl.cli.progress import progress
     from lossctl.config import build
+    from lossctl.machine import keep_freed_memory
     from lossctl.passes import Passes
     from lossctl.render.gate import parse_gate_target
     from lossctl.render.output import Target, check_targets

@@ -11,6 +11,7 @@ import typer
 
 from lossctl.cli.plain import read_plainly
 from lossctl.errors import BadValue
+from lossctl.machine import cores
 
 __all__ = ["CHOICES", "FLAGS", "Option", "check_choices", "column_names", "made_command", "options"]
 
@@ -144,10 +145,11 @@ _ALL = (
     ),
     _number("expect_rows", "--expect-rows", "Refuse data that has not exactly N rows.", min=1),
     _option(
-        *("threads", int, 2, "--threads"),
+        *("threads", int, cores(), "--threads"),
         min=1,
         max=64,
         metavar="N",
+        show_default="the cores there are, at most 8",
         help="Decoding and computing threads.",
     ),
     _number("chunk_rows", "--chunk-rows", "Rows per block; never changes a result.", min=1),

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lossctl.allocator import keep_freed_memory
 from lossctl.cli.reading import memory, opened, outputs
 from lossctl.cli.shared import Option, check_choices, made_command, options
 from lossctl.cli.specs import columns_said, inputs_of, spec_group
 from lossctl.errors import UsageError
 from lossctl.loss.spec import Spec, parse
+from lossctl.machine import keep_freed_memory
 from lossctl.options import files_parameter, input_parameters, point_to_spec
 
 __all__ = ["Worst", "command"]

@@ -1,13 +1,22 @@
-"""The C allocator and the size of blocks, which depend on each other."""
+"""What this machine gives: cores, memory that stays, and the size of blocks that follows from it."""
 
 from __future__ import annotations
 
+import os
 import sys
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _SMALL, _LARGE = 15872, 1 << 16
 
+_MOST = 8  # threads: beyond, they wait for the interpreter's lock more than they compute
+
 _keeps = False
+
+
+def cores() -> int:
+    """Threads worth starting: the processors this process may use, at most 8."""
+    allowed = getattr(os, "sched_getaffinity", None)
+    return min(len(allowed(0)) if allowed else os.cpu_count() or 1, _MOST)
 
 
 def keep_freed_memory() -> None:
