@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lossctl.errors import DataError, UsageError
+from lossctl.errors import BadValue, UsageError
 from lossctl.machine import cores
 from lossctl.result import Result
 
@@ -20,6 +20,8 @@ def compute(
     data: Any = None,
     weight: Any = None,
     by: Any = None,
+    where: str | None = None,
+    width: int | None = None,
     reduction: str | None = None,
     elements: str = "mean",
     nan: str = "error",
@@ -33,7 +35,9 @@ def compute(
     """Evaluate a spec over arrays of shape (n,) or (n, k), or over the columns of a DataFrame.
 
     With `data` (a pandas DataFrame, pyarrow Table or mapping of columns) the other arguments are column
-    names. Further inputs of the loss (anchor, lower, group, ...) are keywords. `ci` is the level of a
+    names. Further inputs of the loss (anchor, lower, group, ...) are keywords. `where` is an expression over
+    columns, of arrays over their keywords ("target > 0"), that keeps rows; `width` the values per step of a
+    flat matrix column. `ci` is the level of a
     confidence interval in each score's `interval`: rows with one value of `cluster` are drawn together,
     `resamples` times (2000), from `seed` (0).
     Raises the errors of lossctl.errors: UsageError for the spec, DataError for the data.
@@ -69,6 +73,8 @@ def compute(
         columns=columns,
         weight=names["weight"],
         by=keys,
+        where=where,
+        width=width,
         reduction=reduction,
         elements=elements,
         missing=nan,
@@ -82,6 +88,8 @@ def evaluate(
     *,
     weight: str | None = None,
     by: str | Sequence[str] = (),
+    where: str | None = None,
+    width: int | None = None,
     reduction: str | None = None,
     elements: str = "mean",
     nan: str = "error",
@@ -92,6 +100,7 @@ def evaluate(
     resamples: int | None = None,
     threads: int | None = None,
     chunk_rows: int | None = None,
+    max_memory: int = 4 << 30,
     target_file: str | Sequence[str] | None = None,
     on: str | Sequence[str] = (),
     join: str = "strict",
@@ -106,6 +115,8 @@ def evaluate(
 
     Column names are keywords: target="y", pred="p_*", anchor=...; unsaid ones are guessed. Targets in a file
     of their own (`target_file`) are joined one-to-one on the key columns `on`; `join` is strict or inner.
+    `where` keeps rows, `width` is that of flat matrix columns, `max_memory` caps, in bytes, what losses
+    of all rows and joins hold.
     `ci`, `cluster` (a column), `seed` and `resamples` ask for confidence intervals as in `compute`.
     `na`: CSV cells of these texts are empty; `expect_rows`: refuse data with more or fewer rows;
     `threads`: the cores there are, at most 8, unless said; no number depends on it.
@@ -130,7 +141,7 @@ def evaluate(
     else:
         from lossctl.sources.join import open_joined
 
-        opened = open_joined(paths, target_file, on, join, **form)
+        opened = open_joined(paths, target_file, on, join, max_memory=max_memory, **form)
     with opened as dataset:
         return _run(
             dataset,
@@ -138,6 +149,9 @@ def evaluate(
             columns=columns,
             weight=weight,
             by=keys,
+            where=where,
+            width=width,
+            max_memory=max_memory,
             reduction=reduction,
             elements=elements,
             missing=nan,
@@ -161,15 +175,20 @@ def _interval(level: float | None, cluster: str | None, seed: int | None, resamp
 
 def _run(dataset: Any, specs: Any, **said: Any) -> Result:
     from lossctl.aggregate import to_result
+    from lossctl.config_values import whole
     from lossctl.plan import REDUCTIONS, Settings, make_plan
     from lossctl.spine import run
 
     settings = Settings(**said)
-    if settings.missing not in ("error", "skip", "propagate"):
-        raise UsageError(f"nan={settings.missing!r} is not error, skip or propagate")
-    if settings.reduction is not None and settings.reduction not in REDUCTIONS[:-1]:
-        raise UsageError(f"reduction={settings.reduction!r} is not one of {', '.join(REDUCTIONS[:-1])}")
+    for name, value, choices in (
+        ("nan", settings.missing, ("error", "skip", "propagate")),
+        ("elements", settings.elements, ("mean", "sum")),
+        ("reduction", settings.reduction, (None, *REDUCTIONS[:-1])),
+    ):
+        if value not in choices:
+            raise BadValue(name, value, " or ".join(choice for choice in choices if choice))
+    for name in ("threads", "chunk_rows", "expect_rows", "width", "max_memory"):
+        if said.get(name) is not None:
+            whole(name, said[name])
     plan = make_plan(specs, settings, dataset)
-    if dataset.promised_rows == 0:
-        raise DataError("there are no rows")
     return to_result(plan, run(plan, dataset), dataset)

@@ -65,11 +65,27 @@ class Roles:
 class Schema:
     """The columns on offer and how a role finds its own among them."""
 
-    def __init__(self, columns: Sequence[Column], path: str | None = None, joined: bool = False) -> None:
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        path: str | None = None,
+        joined: bool = False,
+        files: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
+        """`columns` are those that every file has, `files` the names by path where there are several."""
         self.types = {column.name: column.type for column in columns}
         self.names = [column.name for column in columns]
         self.path = path
         self.joined = joined
+        self.files = files or {}
+
+    def missing(self, role: str, name: str) -> MissingColumn:
+        """The refusal of a column, with the first file that lacks it."""
+        head = name.partition(".")[0]
+        for path, names in self.files.items():
+            if not any(known in (name, head) or _matches(known, name) for known in names):
+                return MissingColumn(role, name, names, path=path)
+        return MissingColumn(role, name, self.names, path=self.path)
 
     def type_of(self, name: str) -> pa.DataType | None:
         """Arrow type of a column or of a struct field by dotted path; None for CSV text."""
@@ -96,7 +112,7 @@ class Schema:
         for part in parts:
             matches = [part] if self.has(part) else [n for n in self.names if _matches(n, part)]
             if not matches:
-                raise MissingColumn(role, part, self.names, path=self.path)
+                raise self.missing(role, part)
             found.extend(matches)
         twice = [name for name, count in Counter(found).items() if count > 1]
         if twice:

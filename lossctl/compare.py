@@ -115,17 +115,12 @@ class Comparison:
 
 def direction_of(spec: Any) -> str:
     """Which way a loss gets better: lower, higher or zero; raises UsageError when its parts differ."""
-    turned = {"lower": "higher", "higher": "lower"}
-    ways = {
-        turned.get(t.bound.loss.direction, "zero") if t.coefficient < 0 else t.bound.loss.direction
-        for t in spec.terms
-    }
-    if len(ways) > 1:
+    if spec.direction is None:
         raise UsageError(
             f"'{visible(spec.text)}' has no better and worse: its parts get better in different ways",
             hint="compare the parts one by one",
         )
-    return str(ways.pop())
+    return str(spec.direction)
 
 
 def compare(runs: Sequence[Run], asked: Bootstrap, pairing: str) -> Comparison:

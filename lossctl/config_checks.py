@@ -93,11 +93,16 @@ def check_of(said: Mapping[str, Any], spec: Spec, settings: Mapping[str, Any]) -
     if maximum is not None and minimum is not None and minimum > maximum:
         raise UsageError(f"min {minimum!r} is above max {maximum!r}: nothing could pass")
     regression = None if limits[2] is None else allowance("max-regression", limits[2])
+    if regression is not None and spec.direction is None:
+        raise UsageError(
+            f"'{visible(spec.text)}' has no max-regression: its parts get better in different ways",
+            hint="check the parts one by one",
+        )
     ci = settings["ci"]
     return Check(
         name=text("name", said["name"]) if "name" in said else "",
         spec=spec.text,
-        direction=_direction(spec, regression is not None),
+        direction=spec.direction or "lower",
         maximum=maximum,
         minimum=minimum,
         regression=regression,
@@ -120,18 +125,3 @@ def _conditions(settings: Mapping[str, Any]) -> dict[str, Any]:
     if settings["join"] != "strict":
         made["join"] = settings["join"]
     return {name: value for name, value in made.items() if value is not None}
-
-
-def _direction(spec: Spec, needed: bool) -> str:
-    """Which way is better, from the declarations; a negative coefficient turns it round."""
-    turned = {"lower": "higher", "higher": "lower"}
-    ways = {
-        turned.get(t.bound.loss.direction, "zero") if t.coefficient < 0 else t.bound.loss.direction
-        for t in spec.terms
-    }
-    if len(ways) > 1 and needed:
-        raise UsageError(
-            f"'{visible(spec.text)}' has no max-regression: its parts get better in different ways",
-            hint="check the parts one by one",
-        )
-    return ways.pop()

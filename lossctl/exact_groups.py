@@ -100,9 +100,10 @@ class GroupedSums:
         rest = work.floats[0][: x.shape[0]]
         source = x
         for dense in range(3):
-            self._deposit(source, codes, rest, work, level, raised)
             if _STEP * level - 1074 <= last:
+                self._deposit(source, codes, None, work, level, raised)
                 return
+            self._deposit(source, codes, rest, work, level, raised)
             left = any_bits(rest)
             if left == 0:
                 return
@@ -125,17 +126,18 @@ class GroupedSums:
                 self._deposit(x[rows], codes[rows], x[rows], work, level, raised)
 
     def _deposit(
-        self, x: Floats, codes: Ints, rest: Floats, work: Workspace, level: int, raised: int
+        self, x: Floats, codes: Ints, rest: Floats | None, work: Workspace, level: int, raised: int
     ) -> None:
-        """Add each row's multiple of the level's unit to the limb, the remainder to `rest` (`x` allowed)."""
+        """Add each row's multiple of the level's unit to the limb, the remainder to `rest` (may be `x`)."""
         n = x.shape[0]
         high, payload = work.floats[1][:n], work.floats[2][:n].view(np.int64)
         sigma, pattern = sigma_of(_STEP * level - 1074)
         np.add(x, sigma, out=high)
         np.subtract(high.view(np.int64), pattern, out=payload)
         np.add.at(self._limb(level + raised, n << _STEP), codes, payload)
-        np.subtract(high, sigma, out=high)
-        np.subtract(x, high, out=rest[:n])
+        if rest is not None:
+            np.subtract(high, sigma, out=high)
+            np.subtract(x, high, out=rest[:n])
 
     def _count_non_finite(self, x: Floats, codes: Ints) -> None:
         for row, hit in enumerate((np.isnan(x), x == math.inf, x == -math.inf)):

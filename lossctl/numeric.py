@@ -12,8 +12,6 @@ __all__ = [
     "atanh_rest",
     "difference",
     "expm1_minus",
-    "log1p_minus",
-    "log_softmax",
     "logsumexp",
     "row_blocks",
     "row_sum",
@@ -108,13 +106,15 @@ def two_product(a: Array, b: Array | float) -> tuple[Array, Array]:
 
 def xlogy(x: Array, y: Array) -> Array:
     """x·log(y), with 0·log(0) = 0; the pass that mends it is made only where there is a log(0)."""
-    value: Array = x * np.log(y)
+    value: Array = np.log(y)
+    value *= x
     return value if _above(y, 0.0) else np.where(x == 0.0, 0.0, value)
 
 
 def xlog1py(x: Array, y: Array) -> Array:
     """x·log(1 + y), with 0·log(0) = 0."""
-    value: Array = x * np.log1p(y)
+    value: Array = np.log1p(y)
+    value *= x
     return value if _above(y, -1.0) else np.where(x == 0.0, 0.0, value)
 
 
@@ -128,11 +128,6 @@ def logsumexp(x: Array) -> Array:
     shift = np.where(np.isfinite(top), top, 0.0)
     total: Array = np.log(row_sum(np.exp(x - shift))) + shift[..., 0]
     return total
-
-
-def log_softmax(x: Array) -> Array:
-    """log of the softmax over the last axis."""
-    return x - logsumexp(x)[..., None]
 
 
 def row_sum(x: Array) -> Array:
@@ -183,18 +178,6 @@ def atanh_rest(square: Array) -> Array:
         total *= square
         total += coefficient
     return total
-
-
-def log1p_minus(x: Array) -> Array:
-    """log(1 + x) − x with full relative accuracy near 0, where the difference would cancel.
-
-    With s = x/(2 + x), log(1 + x) = 2·artanh(s) and x = 2s/(1 − s), so the difference is
-    s·(2s²(1/3 + s²/5 + …) − x): little cancels for |s| ≤ ½, which is −⅔ ≤ x ≤ 2.
-    """
-    s = x / (2.0 + x)
-    square = np.minimum(s * s, 0.25)
-    near = s * (2.0 * square * atanh_rest(square) - x)
-    return np.where(np.abs(s) <= 0.5, near, np.log1p(x) - x)
 
 
 def expm1_minus(x: Array) -> Array:

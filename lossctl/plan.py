@@ -15,7 +15,7 @@ from lossctl.arrow import Mask, holds, numbers
 from lossctl.batch import Reading
 from lossctl.columns import Feed, Roles, Schema, assign
 from lossctl.domain import NONNEG
-from lossctl.errors import DataError, MissingColumn, UsageError
+from lossctl.errors import DataError, UsageError
 from lossctl.groups import GroupTable
 from lossctl.loss.kinds import Form, Largest, Mean, Pooled, Whole
 from lossctl.loss.spec import Bound, Spec
@@ -81,7 +81,9 @@ class Plan:
 def make_plan(specs: Sequence[Spec], settings: Settings, dataset: Any) -> Plan:
     """Resolve columns and reductions; raises before any row is read."""
     path = dataset.sources[0].path if dataset.sources else None
-    schema = Schema(dataset.columns, path, getattr(dataset, "joined", False))
+    schema = Schema(
+        dataset.columns, path, getattr(dataset, "joined", False), getattr(dataset, "names_by_file", None)
+    )
     _check_roles(specs, settings)
     jobs: dict[str, Job] = {}
     columns: dict[str, Any] = {}
@@ -175,7 +177,7 @@ def _reading(
     for role, names in (("by", settings.by), ("id", settings.ids), ("cluster", drawn)):
         for name in names:
             if not schema.has(name):
-                raise MissingColumn(role, name, schema.names, path=schema.path)
+                raise schema.missing(role, name)
     texts = _text_columns(feeds, schema, dataset)
     wanted: dict[str, Any] = {}
     for feed in [*feeds, *([weight] if weight else [])]:

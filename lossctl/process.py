@@ -11,7 +11,6 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any
 
-BUG = 70
 LEAST = 400 << 20
 PIPE_CLOSED = 141
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

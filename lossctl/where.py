@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lossctl.arrow import holds, numbers, valid_bits
 from lossctl.columns import Schema
-from lossctl.errors import DataError, MissingColumn, visible
+from lossctl.errors import DataError, visible
 from lossctl.expr import Coded, Program, compile_truth
 from lossctl.groups import dictionary_codes
 
@@ -24,7 +24,7 @@ class Filter:
         self.program: Program = compile_truth(text)
         for name in self.program.names:
             if not schema.has(name):
-                raise MissingColumn("where", name, schema.names, path=schema.path)
+                raise schema.missing("where", name)
         self.program.check({name: self._kind(name, schema) for name in self.program.names})
 
     def _kind(self, name: str, schema: Schema) -> Any:

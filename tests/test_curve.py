@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from test_gate import DATA, lossctl
 
-from lossctl.cli.curve import direction_of
 from lossctl.curve import judge, ordered, step_of, train_of
 from lossctl.errors import DataError
 from lossctl.loss.spec import parse
@@ -147,8 +146,8 @@ def test_train_split_steps_and_directions() -> None:
             step_of(text, "s")
     with pytest.raises(DataError, match="two ways"):
         ordered([Point(1.0, 1.0), Point(1.0, 2.0)], "s")
-    specs = parse("mae,bias,0.5*mae+mse,-1*mae")
-    assert [direction_of(spec) for spec in specs] == ["lower", "zero", "lower", "higher"]
+    specs = parse("mae,bias,0.5*mae+mse,-1*mae,mae+bias")
+    assert [spec.direction for spec in specs] == ["lower", "zero", "lower", "higher", None]
 
 
 @pytest.mark.parametrize("width", [10, 40, 80, 300])

@@ -163,6 +163,8 @@ def test_options_that_would_be_ignored_are_refused() -> None:
     for options, says in {
         "mae preds.csv --id id": "--id belongs to per-sample output",
         "mae preds.csv --grad": "--grad belongs to per-sample output",
+        "mae preds.csv --weight w --reduction none": "use --id to carry the column",
+        "mae preds.csv --by g --reduction none": "use --id to carry the column",
         "mae preds.csv -o parquet:x.parquet": "parquet is for values by row",
         "mae preds.csv -o x.parquet": "add --reduction none",
         "mae,huber preds.csv --delta 2": "huber:delta=2",
@@ -174,7 +176,6 @@ def test_options_that_would_be_ignored_are_refused() -> None:
         code, message = run(f"lossctl compute {options}")
         assert (code, says in message) == (2, True), message
     assert "passed 1 kB" in run("lossctl compute medae preds.csv --max-memory 1K")[1]
-    assert "do not depend on --weight" in run("lossctl compute mae preds.csv --weight w --reduction none")[1]
 
 
 def test_a_loss_may_stand_after_the_options_and_two_dashes() -> None:

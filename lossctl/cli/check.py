@@ -9,6 +9,7 @@ import typer
 
 from lossctl.cli.recommend import FORMATS, survey, survey_parameters
 from lossctl.cli.shared import check_choices, made_command
+from lossctl.cli.terminal import warn
 from lossctl.errors import DataError, visible
 
 __all__ = ["command"]
@@ -31,12 +32,14 @@ def check(
     input_format: str | None,
     delimiter: str | None,
     na: list[str] | None,
+    quiet: bool,
 ) -> None:
     from lossctl.sources import open_dataset
 
     check_choices({"format_": format_}, FORMATS)
     with open_dataset(files, input_format=input_format, delimiter=delimiter, na=na or ()) as dataset:
         seen, _ = survey(dataset, input_target, input_pred)
+        warn(dataset.warnings, {"quiet": quiet})
         made = report(dataset, seen, input_target, input_pred)
     if format_ == "json":
         from lossctl.render.structured import strict_json

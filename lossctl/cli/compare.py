@@ -8,10 +8,11 @@ from functools import partial
 from typing import Any
 
 from lossctl.cli.interval import asked_interval, interval_parameters
-from lossctl.cli.reading import memory, outputs
+from lossctl.cli.reading import outputs, settings_said
 from lossctl.cli.shared import CHOICES, check_choices, made_command, options
-from lossctl.cli.specs import columns_said, inputs_of, spec_group
-from lossctl.errors import UsageError, visible
+from lossctl.cli.specs import inputs_of, spec_group
+from lossctl.cli.terminal import warn
+from lossctl.errors import UsageError
 from lossctl.loss.spec import parse
 from lossctl.machine import keep_freed_memory
 from lossctl.options import files_parameter, input_parameters
@@ -21,8 +22,7 @@ __all__ = ["command"]
 KEPT = (
     *("weight", "by", "where", "like", "reduction", "elements", "nan", "width", "output", "no_clobber"),
     *("input_format", "delimiter", "na", "expect_rows", "threads", "chunk_rows", "max_memory", "digits"),
-    "require_checksums",
-    "quiet",
+    *("require_checksums", "progress", "quiet"),
 )
 REDUCTIONS = tuple(each for each in CHOICES["reduction"] if each != "none")
 
@@ -51,10 +51,9 @@ def _compare_command(text: str) -> Any:
 
 
 def _run(text: str, files: Sequence[str], **values: Any) -> None:
-    from lossctl.cli.compute import say
+    from lossctl.cli.progress import progress
     from lossctl.cli.systems import Systems
     from lossctl.compare import compare, direction_of
-    from lossctl.plan import Settings
     from lossctl.render.compare import COMPARE_FORMATS, render_compare
     from lossctl.render.output import Stdout, atomic, check_targets
 
@@ -66,30 +65,16 @@ def _run(text: str, files: Sequence[str], **values: Any) -> None:
     for spec in specs:
         direction_of(spec)
     asked = asked_interval(values, flag="--level", default="0.95")
-    settings = Settings(
-        columns=columns_said(values),
-        weight=values["weight"],
-        by=values["by"] or (),
-        where=values["where"],
-        reduction=values["reduction"],
-        elements=values["elements"],
-        missing=values["nan"],
-        width=values["width"],
-        threads=values["threads"],
-        chunk_rows=values["chunk_rows"],
-        max_memory=memory(values["max_memory"]),
-        expect_rows=values["expect_rows"],
-        ci=asked,
-    )
+    settings = settings_said(values, ci=asked)
     keys = [key.strip() for key in values["on"].split(",")] if values["on"] is not None else None
     systems = Systems(specs, settings, values, keys)
-    check_targets(targets, systems.paths(files), clobber=not values["no_clobber"])
-    runs = [systems.evaluated(path, files[0]) for path in files]
+    paths, nbytes = systems.surveyed(files)
+    check_targets(targets, paths, clobber=not values["no_clobber"])
+    with progress(values["progress"], nbytes, None) as systems.tick:
+        runs = [systems.evaluated(path, files[0]) for path in files]
     pairing = "row order" if keys is None else "key " + ", ".join(keys)
     made = replace(compare(runs, asked, pairing), warnings=list(dict.fromkeys(systems.warnings)))
-    if not values["quiet"]:
-        for warning in made.warnings:
-            say(f"warning: {visible(warning, 1000)}")
+    warn(made.warnings, values)
     digits = values["digits"] or 6
     for target in targets:
         with atomic(target.path, clobber=not values["no_clobber"]) as file:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 import typer
 
 from lossctl.cli.interval import asked_interval
-from lossctl.cli.reading import memory, opened, outputs, refuse_row_formats
+from lossctl.cli.reading import opened, outputs, refuse_row_formats, settings_said
 from lossctl.cli.shared import check_choices
-from lossctl.cli.specs import columns_said, spec_group
+from lossctl.cli.specs import spec_group
+from lossctl.cli.terminal import say, terminal_width, use_color, warn
 from lossctl.errors import UsageError, visible
 from lossctl.loss.spec import parse
 from lossctl.machine import keep_freed_memory
@@ -34,7 +34,7 @@ def command(name: str) -> Any:
 
 def run(text: str, files: Sequence[str], **values: Any) -> None:
     """Evaluate `text` over `files` and print, write and judge the result."""
-    from lossctl.plan import Settings, make_plan
+    from lossctl.plan import make_plan
     from lossctl.render import FORMATS
     from lossctl.render.output import check_targets
 
@@ -45,23 +45,7 @@ def run(text: str, files: Sequence[str], **values: Any) -> None:
         k.removeprefix("param_"): v for k, v in values.items() if k.startswith("param_") and v is not None
     }
     specs = parse(text, like=values["like"], given=given)
-    settings = Settings(
-        columns=columns_said(values),
-        weight=values["weight"],
-        by=values["by"] or (),
-        ids=values["ids"] or (),
-        reduction=values["reduction"],
-        elements=values["elements"],
-        missing=values["nan"],
-        width=values["width"],
-        threads=values["threads"],
-        chunk_rows=values["chunk_rows"],
-        max_memory=memory(values["max_memory"]),
-        where=values["where"],
-        grad=values["grad"],
-        ci=asked_interval(values),
-        expect_rows=values["expect_rows"],
-    )
+    settings = settings_said(values, ci=asked_interval(values))
     targets = outputs(values["output"])
     if values["reduction"] != "none":
         refuse_row_formats(targets)
@@ -84,9 +68,7 @@ def _aggregate(plan: Any, dataset: Any, targets: Sequence[Any], values: Mapping[
     with progress(values["progress"], dataset.nbytes, dataset.promised_rows) as tick:
         outcome = evaluate(plan, dataset, progress=tick)
     result = to_result(plan, outcome, dataset)
-    if not values["quiet"]:
-        for warning in result.warnings:
-            say(f"warning: {visible(warning, 1000)}")
+    warn(result.warnings, values)
     write_result(result, targets, values)
     verdict(result, values["fail_above"], values["fail_below"])
 
@@ -142,31 +124,14 @@ def _check(values: Mapping[str, Any]) -> None:
     for name, flag in (("grad", "--grad"), ("ids", "--id")):
         if values[name] and values["reduction"] != "none":
             raise UsageError(f"{flag} belongs to per-sample output", hint="add --reduction none")
+    if values["reduction"] != "none":
+        return
     for name in ("fail_above", "fail_below"):
-        if values[name] is not None and values["reduction"] == "none":
+        if values[name] is not None:
             raise UsageError(f"--{name.replace('_', '-')} judges an aggregate, --reduction none gives none")
-
-
-def use_color(choice: str, terminal: bool) -> bool:
-    """--color wins; then NO_COLOR, FORCE_COLOR and TERM=dumb as other tools read them."""
-    import os
-
-    if choice != "auto":
-        return choice == "always"
-    if os.environ.get("NO_COLOR"):
-        return False
-    if os.environ.get("FORCE_COLOR") or os.environ.get("CLICOLOR_FORCE"):
-        return True
-    return terminal and os.environ.get("TERM") != "dumb"
-
-
-def terminal_width() -> int:
-    import shutil
-
-    return shutil.get_terminal_size().columns
-
-
-def say(text: str) -> None:
-    """One line on stderr."""
-    with suppress(OSError, ValueError):
-        print(text, file=sys.stderr, flush=True)
+    for name, does in (("by", "groups"), ("weight", "weighs")):
+        if values[name]:
+            raise UsageError(
+                f"--{name} {does} an aggregate, --reduction none gives none",
+                hint="use --id to carry the column",
+            )

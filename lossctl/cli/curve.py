@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import inspect
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from lossctl.cli.compute import say, terminal_width
-from lossctl.cli.reading import memory, opened, outputs
+from lossctl.cli.reading import memory, opened, outputs, settings_said
 from lossctl.cli.shared import CHOICES, Option, check_choices, column_names, made_command, options
-from lossctl.cli.specs import columns_said, inputs_of, spec_group
+from lossctl.cli.specs import inputs_of, spec_group
+from lossctl.cli.terminal import terminal_width, warn
 from lossctl.curve import judge, ordered, step_of, train_of
 from lossctl.errors import BadValue, DataError, UsageError, visible
 from lossctl.loss.spec import Spec, parse
@@ -100,30 +99,14 @@ def _run(text: str, files: Sequence[str], **values: Any) -> None:
         with progress(values["progress"], dataset.nbytes, dataset.promised_rows) as tick:
             outcome = evaluate(plan, dataset, progress=tick)
         result = to_result(plan, outcome, dataset)
-    if not values["quiet"]:
-        for warning in result.warnings:
-            say(f"warning: {visible(warning, 1000)}")
+    warn(result.warnings, values)
     curves = [_curve(spec, result, values, rules) for spec in specs]
     _write(curves, rules, result, targets, values)
 
 
 def _settings(values: dict[str, Any]) -> Any:
-    from lossctl.plan import Settings
-
-    return Settings(
-        columns=columns_said(values),
-        weight=values["weight"],
-        by=(values["by"],) if values["split"] is None else (values["by"], values["split"]),
-        reduction=values["reduction"],
-        elements=values["elements"],
-        missing=values["nan"],
-        width=values["width"],
-        threads=values["threads"],
-        chunk_rows=values["chunk_rows"],
-        max_memory=memory(values["max_memory"]),
-        where=values["where"],
-        expect_rows=values["expect_rows"],
-    )
+    by = (values["by"],) if values["split"] is None else (values["by"], values["split"])
+    return settings_said({**values, "by": by})
 
 
 def _curve(spec: Spec, result: Any, values: Mapping[str, Any], rules: Rules) -> Curve:
@@ -140,18 +123,7 @@ def _curve(spec: Spec, result: Any, values: Mapping[str, Any], rules: Rules) -> 
         )
     order = sorted(splits, key=lambda name: (name != train, name))
     found = {name: ordered(splits[name], by) for name in order}
-    return judge(found, direction_of(spec), rules, spec=spec.text, train=train)
-
-
-def direction_of(spec: Spec) -> str:
-    """The declared direction; of a sum, that of its terms where they agree once signs are counted."""
-    turned = {"lower": "higher", "higher": "lower"}
-    ways = {
-        way if t.coefficient > 0 else turned.get(way, way)
-        for t in spec.terms
-        for way in (t.bound.loss.direction,)
-    }
-    return ways.pop() if len(ways) == 1 else "lower"
+    return judge(found, spec.direction or "lower", rules, spec=spec.text, train=train)
 
 
 def _write(
@@ -159,11 +131,12 @@ def _write(
 ) -> None:
     from lossctl.render.curve import render_csv, render_curves
     from lossctl.render.output import Stdout, atomic
+    from lossctl.render.structured import strict_json
 
     def made(format_: str, width: int = WIDTH, encoding: str = "utf-8") -> str:
         if format_ == "json":
             data = to_dict(curves, rules, result, values["by"], values["split"])
-            return json.dumps(data, indent=2, allow_nan=False) + "\n"
+            return strict_json(data, indent=2) + "\n"
         if format_ == "csv":
             return render_csv(curves)
         digits = values["digits"] or 4

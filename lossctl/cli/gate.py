@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -184,6 +183,7 @@ def _report(plans: Sequence[Any], done: Sequence[Any], baseline: Any, path: str 
 def _update(plans: Sequence[Any], done: Sequence[Any], path: str) -> None:
     """Write all numbers of this run, whole or not at all; nothing when a check had no rows."""
     from lossctl.render.output import atomic
+    from lossctl.render.structured import strict_json
     from lossctl.saved import Share, to_saved
 
     shares = []
@@ -196,17 +196,15 @@ def _update(plans: Sequence[Any], done: Sequence[Any], path: str) -> None:
             )
         shares.append(Share(plan.check.name, plan.check.spec, plan.check.conditions, owner.result))
     with atomic(path) as file:
-        file.write((json.dumps(to_saved(shares), indent=2, allow_nan=False) + "\n").encode())
+        file.write((strict_json(to_saved(shares), indent=2) + "\n").encode())
 
 
 def _write(report: Any, targets: Sequence[Any], values: Mapping[str, Any]) -> None:
-    from lossctl.cli.compute import say, use_color
+    from lossctl.cli.terminal import use_color, warn
     from lossctl.render.gate import render_gate, write_summary
     from lossctl.render.output import Stdout, atomic
 
-    if not values["quiet"]:
-        for warning in report.warnings:
-            say(f"warning: {visible(warning, 1000)}")
+    warn(report.warnings, values)
     for target in targets:
         if target.format == "step-summary":
             write_summary(report, target.path)

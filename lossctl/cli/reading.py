@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lossctl.cli.specs import columns_said
 from lossctl.errors import BadValue, UsageError, visible
 
-__all__ = ["memory", "opened", "outputs", "refuse_row_formats"]
+__all__ = ["memory", "opened", "outputs", "refuse_row_formats", "settings_said"]
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _UNITS |= {"ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
@@ -34,6 +35,17 @@ def opened(files: Sequence[str], values: Mapping[str, Any], max_memory: int) -> 
     return open_joined(
         list(files), values["target_file"], values["on"], how, max_memory=max_memory, **options
     )
+
+
+def settings_said(values: dict[str, Any], **own: Any) -> Any:
+    """What the options of a command say of its pass; `own` is what the command decides itself."""
+    from lossctl.plan import Settings
+
+    plain = ("weight", "where", "reduction", "elements", "width", "threads", "chunk_rows", "grad")
+    made = {name: values[name] for name in (*plain, "expect_rows") if name in values}
+    made |= {name: values[name] or () for name in ("by", "ids") if name in values}
+    made |= {"missing": values["nan"], "max_memory": memory(values["max_memory"])}
+    return Settings(columns=columns_said(values), **{**made, **own})
 
 
 def memory(text: str) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 import typer
 
 from lossctl.cli.shared import check_choices, made_command, options
+from lossctl.cli.terminal import warn
 from lossctl.errors import DataError, visible
 from lossctl.options import files_parameter, input_parameters
 
@@ -28,7 +29,7 @@ def survey_parameters() -> list[Parameter]:
     return [
         files_parameter(),
         *input_parameters(["target", "pred"]),
-        *options("input_format", "delimiter", "na", format_={"help": "table or json."}),
+        *options("input_format", "delimiter", "na", "quiet", format_={"help": "table or json."}),
     ]
 
 
@@ -69,6 +70,7 @@ def recommend(
     input_format: str | None,
     delimiter: str | None,
     na: list[str] | None,
+    quiet: bool,
 ) -> None:
     from lossctl.recommend import recommend as advise
     from lossctl.sources import open_dataset
@@ -76,6 +78,7 @@ def recommend(
     check_choices({"format_": format_}, FORMATS)
     with open_dataset(files, input_format=input_format, delimiter=delimiter, na=na or ()) as dataset:
         seen, found = survey(dataset, input_target, input_pred)
+        warn(dataset.warnings, {"quiet": quiet})
         names = [column.name for column in dataset.columns]
     advice = advise(seen, found, names, files, reading_options(input_format, delimiter, na or ()))
     for name, said in (("target", input_target), ("pred", input_pred)):

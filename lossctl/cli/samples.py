@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from lossctl.advice import clipped
 from lossctl.cli.progress import progress
-from lossctl.errors import UsageError, visible
+from lossctl.cli.terminal import warn
+from lossctl.errors import UsageError
 from lossctl.gradients import gradient_columns
 from lossctl.loss.kinds import Ragged
+from lossctl.render import DIGITS
 from lossctl.render.output import atomic, stdout_for
 from lossctl.render.samples import SampleColumn, open_writer
 from lossctl.result import RowCount, check_counts
@@ -21,12 +24,6 @@ from lossctl.spine import run as evaluate
 
 def run_samples(plan: Any, dataset: Any, targets: Sequence[Any], values: Mapping[str, Any]) -> None:
     """Stream the rows; with output files, stdout stays silent unless a format was asked for."""
-    from lossctl.cli.compute import say
-
-    if values["by"]:
-        raise UsageError(
-            "--by groups an aggregate, --reduction none gives none", hint="use --id to carry the column"
-        )
     units = {job.bound.loss.unit for job in plan.jobs}
     if len(units) > 1:
         raise UsageError("losses per row and losses per group cannot share one per-sample output")
@@ -40,7 +37,8 @@ def run_samples(plan: Any, dataset: Any, targets: Sequence[Any], values: Mapping
         ]
         if not targets or values["format_"] != "table":
             sinks.append((values["format_"], stdout_for(values["format_"])))
-        writers = [open_writer(kind, sink, columns) for kind, sink in sinks]
+        digits = values["digits"] or DIGITS
+        writers = [open_writer(kind, sink, columns, digits=digits) for kind, sink in sinks]
 
         def sample(block: SampleBlock) -> None:
             made, masks = _columns(block)
@@ -49,22 +47,13 @@ def run_samples(plan: Any, dataset: Any, targets: Sequence[Any], values: Mapping
 
         with progress(values["progress"], dataset.nbytes, dataset.promised_rows) as tick:
             outcome = evaluate(plan, dataset, progress=tick, sample=sample)
-        if not values["quiet"]:
-            for warning in _warnings(plan, outcome, dataset, values):
-                say(f"warning: {visible(warning, 1000)}")
+        warn([*getattr(dataset, "warnings", ()), *clipped(plan, outcome)], values)
         tally = outcome.tally
         check_counts(RowCount(tally.read, tally.used, tally.filtered, tally.skipped), dataset.promised_rows)
         for writer in writers:
             writer.close()
         for _, sink in sinks:
             sink.flush()
-
-
-def _warnings(plan: Any, outcome: Any, dataset: Any, values: Mapping[str, Any]) -> list[str]:
-    from lossctl.advice import clipped
-
-    weighed = ["the rows' own values do not depend on --weight"] if values["weight"] is not None else []
-    return [*getattr(dataset, "warnings", ()), *clipped(plan, outcome), *weighed]
 
 
 def _gradients(plan: Any) -> list[tuple[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,16 +24,19 @@ class Systems:
 
     def __post_init__(self) -> None:
         self.warnings: list[str] = []
+        self.tick: Callable[[int, int], None] | None = None
         self._base: Any = None
         self._names: list[str] = []
 
-    def paths(self, files: Sequence[str]) -> list[str]:
-        """All files that will be read."""
-        found = []
+    def surveyed(self, files: Sequence[str]) -> tuple[list[str], int]:
+        """All files that will be read, and how many bytes: the baseline again beside each of the others."""
+        paths, sizes = [], []
         for path in files:
             with self._open([path]) as dataset:
-                found += [source.path for source in dataset.sources]
-        return found
+                paths += [source.path for source in dataset.sources]
+                sizes.append(dataset.nbytes)
+        base, *others = sizes
+        return paths, base + sum(2 * base if self.keys else base + 2 * size for size in others)
 
     def evaluated(self, path: str, baseline: str) -> Any:
         """The run of one file, its rows paired with the baseline's and found to have the same targets."""
@@ -65,7 +68,7 @@ class Systems:
         from lossctl.compare import Run
         from lossctl.spine import run
 
-        outcome = run(plan, dataset)
+        outcome = run(plan, dataset, progress=self.tick)
         plain = replace(plan, settings=replace(plan.settings, ci=None))
         result = to_result(plain, outcome, dataset)
         self.warnings += result.warnings
@@ -79,7 +82,8 @@ class Systems:
         sides: list[Any] = []
         with self._open([baseline]) as first, self._open([path]) as second:
             for dataset, each, names in ((first, self._base, mine), (second, plan, its)):
-                batches = batches_of(dataset, {name: each.wanted[name] for name in [*names, *self._tested]})
+                wanted = {name: each.wanted[name] for name in [*names, *self._tested]}
+                batches = batches_of(dataset, wanted, self.tick)
                 sides.append(marked(batches, KEPT, each.reading.keep))
             if self._tested:
                 pairs.append((KEPT, KEPT))
@@ -145,6 +149,8 @@ class Systems:
                         found = None if row is None else (row, KEPT)
                     _refuse(None if found is None else (start + found[0], found[1]), baseline, path)
                     start += batch.num_rows
+                if self.tick is not None:
+                    self.tick(piece.rows, piece.nbytes)
             dataset.finish()
         return wanted
 

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lossctl.cli.reading import memory, opened, outputs
+from lossctl.cli.reading import memory, opened, outputs, settings_said
 from lossctl.cli.shared import Option, check_choices, made_command, options
-from lossctl.cli.specs import columns_said, inputs_of, spec_group
+from lossctl.cli.specs import inputs_of, spec_group
+from lossctl.cli.terminal import warn
 from lossctl.errors import UsageError
 from lossctl.loss.spec import Spec, parse
 from lossctl.machine import keep_freed_memory
@@ -24,18 +25,8 @@ __all__ = ["Worst", "command"]
 
 KEPT = (
     *("where", "target_file", "on", "join", "like", "elements", "nan", "width", "output", "no_clobber"),
-    *(
-        "input_format",
-        "delimiter",
-        "na",
-        "expect_rows",
-        "require_checksums",
-        "threads",
-        "chunk_rows",
-        "max_memory",
-        "progress",
-        "digits",
-    ),
+    *("input_format", "delimiter", "na", "expect_rows", "require_checksums", "threads", "chunk_rows"),
+    *("max_memory", "progress", "digits", "quiet"),
 )
 FORMAT = {"help": "table, json, jsonl, csv, tsv, markdown or value."}
 MOST = 100_000
@@ -69,6 +60,7 @@ def _worst_command(text: str) -> Any:
 
 
 def _run(text: str, files: Sequence[str], **values: Any) -> None:
+    from lossctl.advice import clipped
     from lossctl.cli.progress import progress
     from lossctl.plan import make_plan
     from lossctl.render.output import check_targets
@@ -83,11 +75,13 @@ def _run(text: str, files: Sequence[str], **values: Any) -> None:
     with opened(files, values, memory(values["max_memory"])) as dataset:
         check_targets(targets, [s.path for s in dataset.sources], clobber=not values["no_clobber"])
         ids = _names(dataset)
-        plan = make_plan(specs, _settings(values, ids), dataset)
+        plan = make_plan(specs, settings_said(values, ids=ids, reduction="none"), dataset)
         worst = Worst(specs[0], values["number"])
         with progress(values["progress"], dataset.nbytes, dataset.promised_rows) as tick:
-            tally = run(plan, dataset, progress=tick, sample=worst.take).tally
+            outcome = run(plan, dataset, progress=tick, sample=worst.take)
+        tally = outcome.tally
         check_counts(RowCount(tally.read, tally.used, tally.filtered, tally.skipped), dataset.promised_rows)
+        warn([*dataset.warnings, *clipped(plan, outcome)], values)
         spelt = _numeric(dataset, ids)
     _write(worst, {name: name in spelt for name in ids}, targets, values)
 
@@ -100,30 +94,11 @@ def _names(dataset: Any) -> list[str]:
     return [name for name in names if not {f"pred.{name}", f"target.{name}"} <= set(names)]
 
 
-def _settings(values: dict[str, Any], ids: Sequence[str]) -> Any:
-    from lossctl.plan import Settings
-
-    return Settings(
-        columns=columns_said(values),
-        ids=ids,
-        reduction="none",
-        elements=values["elements"],
-        missing=values["nan"],
-        width=values["width"],
-        threads=values["threads"],
-        chunk_rows=values["chunk_rows"],
-        max_memory=memory(values["max_memory"]),
-        where=values["where"],
-        expect_rows=values["expect_rows"],
-    )
-
-
 class Worst:
     """The `number` worst rows so far: worst value first, then lowest row number. NaN is worse than all."""
 
     def __init__(self, spec: Spec, number: int) -> None:
-        ways = {t.bound.loss.direction for t in spec.terms}
-        self.direction = ways.pop() if len(ways) == 1 else "lower"
+        self.direction = spec.direction or "lower"
         self.name = spec.text
         self.number = number
         self.rows: list[tuple[float, int, float, dict[str, Any]]] = []  # badness negated, row, value, columns

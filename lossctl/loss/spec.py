@@ -77,6 +77,16 @@ class Spec:
             for t in self.terms
         )
 
+    @property
+    def direction(self) -> str | None:
+        """Which way it gets better: lower, higher or zero; None where the parts of a sum disagree."""
+        turned = {"lower": "higher", "higher": "lower"}
+        ways = {
+            turned.get(t.bound.loss.direction, "zero") if t.coefficient < 0 else t.bound.loss.direction
+            for t in self.terms
+        }
+        return ways.pop() if len(ways) == 1 else None
+
 
 def bind(loss: Loss, given: Mapping[str, Any], like: str | None = None) -> dict[str, Any]:
     """All parameters of the loss: explicit ones win over the library's, those over the defaults.

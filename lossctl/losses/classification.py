@@ -92,7 +92,9 @@ def bce(
     off = (1.0 - target) * (1.0 - label_smoothing) + 0.5 * label_smoothing if label_smoothing else 1.0 - y
     p = np.clip(pred, eps, 1.0 - eps) if eps else pred
     if log_floor is None:
-        return -(xlogy(pos_weight * y, p) + xlog1py(off, -p))
+        cost = xlogy(y if pos_weight == 1.0 else pos_weight * y, p)
+        cost += xlog1py(off, -p)
+        return np.negative(cost, out=cost)
     hit = np.maximum(np.log(p), log_floor)
     miss = np.maximum(np.log1p(-p), log_floor)
     return -(pos_weight * y * hit + off * miss)

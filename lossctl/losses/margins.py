@@ -141,6 +141,7 @@ def _(target: Array, pred: Array) -> Array:
 
 @loss(
     range=REAL,
+    best=None,
     tasks=("similarity", "margins"),
     likes=(like("torch", "torch.nn.HingeEmbeddingLoss"),),
 )
@@ -154,8 +155,9 @@ def hinge_embedding(
 
     Formula: d for y = 1; max(0, m − d) for y = −1.
     Gradient: 1 for y = 1; −1 for y = −1 where d < m, otherwise 0.
-    Use when: pairs carry a measured distance and a similar/dissimilar label.
-    See also: contrastive squares both parts.
+    Use when: pairs carry a measured distance and a similar/dissimilar label; of distances it is at least 0.
+    Avoid when: numbers may be negative and are no distances: a similar pair then gains without bound.
+    See also: contrastive-distance squares both parts and refuses negative distances.
     References: Hadsell, Chopra & LeCun (2006), Dimensionality Reduction by Learning an Invariant Mapping.
 
     >>> import lossctl

@@ -8,7 +8,7 @@ import numpy as np
 
 from lossctl.domain import NONNEG, POSITIVE, UNIT
 from lossctl.loss import Array, BinaryVec, Param, Pooled, Prob, ProbOrLogit, RealVec, gradient, like, loss
-from lossctl.losses._classes import logistic
+from lossctl.losses._overlap import image_slope, parts, ranked_errors, ratio, totals
 from lossctl.numeric import row_sum
 
 Smooth = Annotated[float, Param("added once to numerator and denominator", NONNEG)]
@@ -19,38 +19,8 @@ Empty = Annotated[
 FromLogits = Annotated[bool, Param("pred holds logits, not probabilities")]
 
 
-def ratio(top: Any, bottom: Any, empty: str) -> Any:
-    """top/bottom, with the loss of the declared score where the denominator is zero; NaN means left out."""
-    blank = {"1": 0.0, "0": 1.0, "skip": np.nan}[empty]
-    return np.where(bottom == 0.0, blank, top / np.where(bottom == 0.0, 1.0, bottom))
-
-
 def _dice(both: Any, apart: Any, *, smooth: float, empty: str) -> Any:
     return ratio(apart, 2.0 * both + apart + smooth, empty)
-
-
-def _parts(target: Array, pred: Array, from_logits: bool) -> tuple[Array, Array, Array]:
-    """What a pixel adds to true positives, false positives and false negatives."""
-    p, off = (logistic(pred), logistic(-pred)) if from_logits else (pred, 1.0 - pred)
-    return target * p, (1.0 - target) * p, target * off
-
-
-def _image_slope(
-    target: Array, pred: Array, from_logits: bool, top: Array, bottom: Array, by: tuple[Any, Any]
-) -> Array:
-    """d(top/bottom)/d pred of each row, from its totals and what a unit of probability adds to each."""
-    rise, fall = by
-    many = np.where(bottom == 0.0, np.inf, bottom)[:, None]
-    slope: Array = (rise - fall * (top[:, None] / many)) / many
-    if from_logits:
-        slope = slope * (logistic(pred) * logistic(-pred))
-    return slope
-
-
-def _totals(target: Array, pred: Array, from_logits: bool) -> tuple[Array, Array, Array]:
-    """True positives, false positives and false negatives of each row."""
-    hit, extra, missed = _parts(target, pred, from_logits)
-    return row_sum(hit), row_sum(extra), row_sum(missed)
 
 
 @loss(
@@ -97,16 +67,16 @@ def dice(
     >>> lossctl.compute("dice", [[1, 1, 0, 0]], [[1, 0, 0, 0]]).value  # 1 − 2·1 / (1 + 2)
     0.3333333333333333
     """
-    hit, extra, missed = _parts(target, pred, from_logits)
+    hit, extra, missed = parts(target, pred, from_logits)
     return hit, extra + missed
 
 
 @gradient(dice)
 def _(target: Array, pred: Array, *, smooth: float, empty: str, from_logits: bool) -> Array:
     y, p = target.reshape(len(target), -1), pred.reshape(len(pred), -1)
-    hit, extra, missed = _totals(y, p, from_logits)
+    hit, extra, missed = totals(y, p, from_logits)
     apart = extra + missed
-    slope = _image_slope(y, p, from_logits, apart, 2.0 * hit + apart + smooth, (1.0 - 2.0 * y, 1.0))
+    slope = image_slope(y, p, from_logits, apart, 2.0 * hit + apart + smooth, (1.0 - 2.0 * y, 1.0))
     return slope.reshape(pred.shape)
 
 
@@ -156,16 +126,16 @@ def jaccard(
     >>> lossctl.compute("jaccard", [[1, 1, 0, 0]], [[1, 0, 0, 0]]).value  # 1 − 1/2
     0.5
     """
-    hit, extra, missed = _parts(target, pred, from_logits)
+    hit, extra, missed = parts(target, pred, from_logits)
     return hit, extra + missed
 
 
 @gradient(jaccard)
 def _(target: Array, pred: Array, *, smooth: float, empty: str, from_logits: bool) -> Array:
     y, p = target.reshape(len(target), -1), pred.reshape(len(pred), -1)
-    hit, extra, missed = _totals(y, p, from_logits)
+    hit, extra, missed = totals(y, p, from_logits)
     apart = extra + missed
-    slope = _image_slope(y, p, from_logits, apart, hit + apart + smooth, (1.0 - 2.0 * y, 1.0 - y))
+    slope = image_slope(y, p, from_logits, apart, hit + apart + smooth, (1.0 - 2.0 * y, 1.0 - y))
     return slope.reshape(pred.shape)
 
 
@@ -224,18 +194,18 @@ def tversky(
     >>> lossctl.compute(spec, [[1, 1, 0]], [[1, 0, 1]]).value  # (¼·1 + ¾·1) / (1 + 1)
     0.5
     """
-    return _parts(target, pred, False)
+    return parts(target, pred, False)
 
 
 def _tversky_slope(
     target: Array, pred: Array, alpha: float, beta: float, smooth: float
 ) -> tuple[Array, Array]:
     """A row's loss and its gradient."""
-    hit, extra, missed = _totals(target, pred, False)
+    hit, extra, missed = totals(target, pred, False)
     wrong = alpha * extra + beta * missed
     rise = alpha * (1.0 - target) - beta * target
     bottom = hit + wrong + smooth
-    slope = _image_slope(target, pred, False, wrong, bottom, (rise, target + rise))
+    slope = image_slope(target, pred, False, wrong, bottom, (rise, target + rise))
     return wrong / np.where(bottom == 0.0, 1.0, bottom), slope
 
 
@@ -301,7 +271,7 @@ def focal_tversky(
     >>> lossctl.compute(spec, [[1, 1, 0]], [[1, 0, 1]]).value  # (1/2)²
     0.25
     """
-    return _parts(target, pred, False)
+    return parts(target, pred, False)
 
 
 @gradient(focal_tversky)
@@ -312,26 +282,6 @@ def _(
     value, slope = _tversky_slope(y, p, alpha, beta, smooth)
     power = np.where(value > 0.0, gamma * np.where(value > 0.0, value, 1.0) ** (gamma - 1.0), 0.0)
     return (power[:, None] * slope).reshape(pred.shape)
-
-
-def _lovasz(target: Array, pred: Array) -> tuple[Array, Array]:
-    """Hinge error of each pixel, and what a unit of it costs: the growth of the Jaccard loss at its rank.
-
-    The k-th largest error adds 1/union if its pixel is foreground, otherwise
-    intersection/(union·(union − 1)): no difference of nearly equal quotients is taken.
-    """
-    ink = target > 0.5
-    error = 1.0 - np.where(ink, pred, -pred)
-    order = np.argsort(-error, axis=1, kind="stable")
-    true = np.take_along_axis(ink, order, axis=1)
-    marked = np.sum(true, axis=1, keepdims=True)
-    both = marked - np.cumsum(true, axis=1)
-    union = (marked + np.cumsum(~true, axis=1)).astype(np.float64)
-    growth = np.where(true, 1.0, both / np.maximum(union - 1.0, 1.0)) / union
-    growth[:, 0] = np.where(marked[:, 0] == 0, 1.0, growth[:, 0])
-    weight = np.empty_like(error)
-    np.put_along_axis(weight, order, growth, axis=1)
-    return error, weight
 
 
 @loss(
@@ -362,11 +312,11 @@ def lovasz_hinge(target: BinaryVec, pred: RealVec) -> Array:
     >>> lossctl.compute("lovasz-hinge", [[1, 0]], [[-1.0, 0.0]]).value  # 2·1 + 1·0
     2.0
     """
-    error, weight = _lovasz(target, pred)
+    error, weight = ranked_errors(target, pred)
     return row_sum(np.maximum(error, 0.0) * weight)
 
 
 @gradient(lovasz_hinge)
 def _(target: Array, pred: Array) -> Array:
-    error, weight = _lovasz(target, pred)
+    error, weight = ranked_errors(target, pred)
     return np.where(error > 0.0, weight, 0.0) * np.where(target > 0.5, -1.0, 1.0)

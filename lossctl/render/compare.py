@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 from lossctl.compare import Comparison, Difference
+from lossctl.render.structured import strict_json
 from lossctl.render.text import cells, markdown_text, pad, shown
 from lossctl.resample import FLIPS
 
@@ -17,7 +17,7 @@ COMPARE_FORMATS = ("table", "json", "markdown")
 def render_compare(made: Comparison, format: str, *, digits: int = 6) -> str:  # noqa: A002
     """`made` as text ending in a newline."""
     if format == "json":
-        return json.dumps(made.to_dict(), indent=2, allow_nan=False) + "\n"
+        return strict_json(made.to_dict(), indent=2) + "\n"
     grouped = any(each.group for each in made.differences)
     level = f"{100 * made.asked.level:g}% CI"
     heads = ["system", "loss", *(["group"] if grouped else [])]

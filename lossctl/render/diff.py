@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 from lossctl.diff import Change, Diff
+from lossctl.render.structured import strict_json
 from lossctl.render.text import cells, markdown_text, pad, shown
 from lossctl.saved import Entry
 
@@ -19,7 +19,7 @@ _RIGHT = (False, False, True, True, True, True, False)
 def render_diff(diff: Diff, format: str, *, digits: int = 6) -> str:  # noqa: A002
     """`diff` as text ending in a newline."""
     if format == "json":
-        return json.dumps(diff.to_dict(), indent=2, allow_nan=False) + "\n"
+        return strict_json(diff.to_dict(), indent=2) + "\n"
     rows = [_row(change, digits) for change in diff.changes]
     notes = list(_notes(diff))
     if format == "markdown":

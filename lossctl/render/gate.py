@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 
 from lossctl.errors import BadValue, UsageError
@@ -11,6 +10,7 @@ from lossctl.render.github import SUMMARY_BYTES, render_github, step_summary
 from lossctl.render.junit import render_junit
 from lossctl.render.openmetrics import render_openmetrics
 from lossctl.render.output import Target
+from lossctl.render.structured import strict_json
 from lossctl.verdicts import Report
 
 __all__ = ["GATE_FORMATS", "parse_gate_target", "render_gate", "write_summary"]
@@ -34,7 +34,7 @@ def render_gate(report: Report, format: str, *, digits: int | None = None, color
     if format == "markdown":
         return gate_markdown(report, digits=digits or DIGITS)
     if format == "json":
-        return json.dumps(report.to_dict(), indent=2, allow_nan=False) + "\n"
+        return strict_json(report.to_dict(), indent=2) + "\n"
     if format == "github":
         return render_github(report)
     return render_junit(report) if format == "junit" else render_openmetrics(report)

@@ -16,10 +16,14 @@ __all__ = ["batches_of", "differing_row", "kept_apart", "marked", "rows_apart", 
 Keep: TypeAlias = Callable[[pa.RecordBatch], NDArray[np.bool_]]
 
 
-def batches_of(dataset: Any, wanted: Mapping[str, Any]) -> Iterator[pa.RecordBatch]:
-    """The wanted columns of a data set, in row order."""
+def batches_of(
+    dataset: Any, wanted: Mapping[str, Any], tick: Callable[[int, int], None] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """The wanted columns of a data set, in row order; `tick` hears of the rows and bytes of every piece."""
     for piece in dataset.pieces(wanted):
         yield from piece.read()
+        if tick is not None:
+            tick(piece.rows, piece.nbytes)
     dataset.finish()
 
 

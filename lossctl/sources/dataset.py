@@ -50,6 +50,11 @@ class Dataset:
         self.promised_rows = None if None in rows else sum(row or 0 for row in rows)
         self.nbytes = sum(source.nbytes for source in sources)
 
+    @property
+    def names_by_file(self) -> dict[str, list[str]]:
+        """The columns of each file, keys of its path among them."""
+        return {s.path: [*(column.name for column in s.columns), *s.partition] for s in self.sources}
+
     def __enter__(self) -> Dataset:
         return self
 
@@ -244,8 +249,8 @@ def _planned(source: Source, wanted: Mapping[str, pa.DataType | None]) -> Plan:
     plan = source.plan(wanted)
     for name in wanted:
         if name not in plan.places and name not in plan.constants:
-            names = [column.name for column in source.columns]
-            raise MissingColumn("this run", name, [*names, *source.partition], path=source.path)
+            names = [*(column.name for column in source.columns), *source.partition]
+            raise MissingColumn("this run", name, names, path=source.path)
     return plan
 
 
