@@ -187,6 +187,13 @@ def test_outputs_refused(pair: tuple[str, str], tmp_path: Path) -> None:
     assert (tmp_path / "old.json").read_text() == "old"
 
 
+def test_progress_changes_no_byte(pair: tuple[str, str]) -> None:
+    for options in ((), ("--on", "id"), ("--where", "id > 9")):
+        silent, shown = (lossctl("mae", *pair, *options, "--progress", p) for p in ("never", "always"))
+        assert (silent.returncode, silent.stderr, silent.stdout) == (0, "", shown.stdout)
+        assert shown.stderr
+
+
 def test_schema_holds(pair: tuple[str, str]) -> None:
     jsonschema = pytest.importorskip("jsonschema")
     schema = json.loads(

@@ -148,6 +148,34 @@ def test_clipped_rows_are_counted(spec: str, target: list[object], pred: list[ob
     assert not rows or f" {rows} of {len(target)} rows were clipped (" in found[0]
 
 
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [("elements", "max"), ("nan", "x"), ("reduction", "none"), ("width", 0), ("width", 2.5)],
+)
+def test_python_refuses_what_the_command_line_does(name: str, given: object) -> None:
+    with pytest.raises(UsageError, match=f"{name} cannot be"):
+        lossctl.compute("mae", [1.0], [1.0], **{name: given})
+
+
+@pytest.mark.parametrize("name", ["threads", "chunk_rows", "expect_rows", "max_memory"])
+def test_python_refuses_counts_below_one(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("target,pred\n1,2\n")
+    for given in (0, "2", True):
+        with pytest.raises(UsageError, match=f"{name} cannot be"):
+            lossctl.evaluate(str(path), "mae", **{name: given})
+
+
+def test_python_filters_rows(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("target,pred,g\n1,2,a\n1,9,b\n")
+    made = lossctl.evaluate(str(path), "mae", where="g == 'a'")
+    assert (made.value, made.rows.filtered) == (1.0, 1)
+    assert (
+        lossctl.compute("mae", [1.0, 2.0, 3.0], [2.0, 4.0, 9.0], where="target > 1 and pred < 5").value == 2.0
+    )
+
+
 def test_a_required_parameter_is_asked_for_by_name() -> None:
     required = [loss for loss in all_losses() for p in loss.params.values() if p.required]
     assert required

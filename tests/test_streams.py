@@ -224,6 +224,39 @@ def test_a_missing_column_in_a_directory_of_files_lists_the_columns(there: Path)
         assert "columns are: target, pred, part" in err
 
 
+@pytest.mark.parametrize("options", ["--by g", "--where g==1", "--target g", "--pred 'g*'", "--weight g"])
+def test_a_missing_column_is_told_of_the_file_that_lacks_it(there: Path, options: str) -> None:
+    Path("a.csv").write_text("target,pred,g\n1,2,1\n")
+    Path("b.csv").write_text("target,pred,h\n1,2,1\n")
+    code, _, err = shell(f"lossctl compute mae a.csv b.csv {options}")
+    assert (code, err.startswith("error: b.csv: no column 'g")) == (3, True), err
+    assert "columns are: target, pred, h" in err
+
+
+def test_odd_bytes_in_names_are_spelt_out_in_all_json(there: Path) -> None:
+    lines = "".join(f"{at},{at + at % 3},{at}\n" for at in range(40))
+    for name in ("a.csv", "\udcff.csv"):
+        Path(name).write_text("target,pred,step\n" + lines)
+    for command in ("compare mae a.csv '\udcff.csv'", "curve mae --by step '\udcff.csv'"):
+        code, out, err = shell(f"lossctl {command} -f json")
+        assert (code, "\\\\udcff.csv" in out) == (0, True), err
+    code, out, _ = shell("lossctl gate '\udcff.csv' --max mae=9 -f json --update-baseline --baseline b.json")
+    assert (code, "\\\\udcff.csv" in out, "\\\\udcff.csv" in Path("b.json").read_text()) == (0, True, True)
+
+
+def test_every_command_warns_of_a_file_cut_off(there: Path) -> None:
+    Path("cut.csv").write_text("target,pred\n1,2\n3,4")
+    for command in ("compute mae", "worst mae", "check", "recommend", "compute mae --reduction none"):
+        code, _, err = shell(f"lossctl {command} cut.csv")
+        assert (code, "the last line has no line end" in err) == (0, True), err
+        assert shell(f"lossctl {command} cut.csv -q")[2] == ""
+
+
+def test_digits_are_for_tables_of_rows_too(there: Path) -> None:
+    Path("t.csv").write_text("target,pred\n0,1.23456789\n")
+    assert "1.23\n" in shell("lossctl compute mae t.csv --reduction none --digits 3")[1]
+
+
 @pytest.mark.parametrize(
     "name", ["-x.csv", "a\nb.csv", "a b;$(touch evil)'\".csv", "\udcff.csv", "é.csv", "[1].csv"]
 )

@@ -47,6 +47,11 @@ def test_direction_zero_counts_distance() -> None:
     assert [row for row, _ in worst([[1.0, -3.0, 2.0]], 2, "bias")] == [1, 2]
 
 
+def test_a_negative_coefficient_turns_the_order_round() -> None:
+    assert worst([[-1.0, 0.0, -2.0]], 2, "-1*mae") == [(2, -2.0), (0, -1.0)]
+    assert [row for row, _ in worst([[1.0, -3.0, 2.0]], 2, "-1*bias")] == [1, 2]
+
+
 @pytest.mark.parametrize("file", ["preds.csv", "preds.parquet"])
 @pytest.mark.parametrize("extra", [[], ["--chunk-rows", "7"], ["--threads", "1"]])
 def test_command_shows_all_columns(file: str, extra: list[str]) -> None:

@@ -192,9 +192,9 @@ def box_ciou(target: Box, pred: Box, *, eps: Eps = 0.0, layout: Layout = "xyxy")
     1.25
     """
     pair = pair_of(target, pred, layout)
-    miss = miss(pair, eps)
+    apart = miss(pair, eps)
     shape = PER_CORNER * _aspect(pair) ** 2
-    return miss + _drift(pair, eps) + over(shape * shape, miss + shape, eps)
+    return apart + _drift(pair, eps) + over(shape * shape, apart + shape, eps)
 
 
 @gradient(box_ciou)
