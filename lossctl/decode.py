@@ -181,7 +181,7 @@ class Loader(ABC):
             self._refuse(
                 loaded, ~((data == 0.0) | (data == 1.0)), data, "is neither 0 nor 1", name, "use 0 and 1"
             )
-        elif kind == "label":
+        else:
             self._labels(loaded, name)
         return loaded
 

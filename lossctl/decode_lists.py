@@ -216,7 +216,7 @@ def _lifted(trouble: Trouble, rows: NDArray[np.int64], count: int) -> Trouble:
 class Texts(Loader):
     """Text per row: as labels by `classes`, as codes of equal texts, or as the words themselves."""
 
-    def __init__(self, feed: Feed, missing: str, keys: Keys | None = None) -> None:
+    def __init__(self, feed: Feed, missing: str, keys: Keys) -> None:
         super().__init__(feed, missing)
         self._keys = keys
 
@@ -232,7 +232,7 @@ class Texts(Loader):
             self.class_count(batch)
             place = {name: at for at, name in enumerate(self.feed.classes)}
             self._codes = np.array([place.get(word, -1) for word in self._words], dtype=np.int64)
-        elif self._keys is not None:
+        elif self.form.kind != "text":
             self._codes = self._keys.of(self._words)
 
     def load(self, low: int, high: int) -> Loaded:

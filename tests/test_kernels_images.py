@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from test_kernels_vectors import check_slopes, near, pooled, rows
 
+from lossctl.errors import UsageError
 from lossctl.loss import BadValue
 from lossctl.loss.registry import get
 
@@ -206,7 +207,7 @@ def test_refused(name: str, params: dict[str, Any], inputs: dict[str, Any], word
 
 @pytest.mark.parametrize("name", ["total-variation", "psnr-loss", "ssim-loss"])
 def test_parameters_without_default_are_required(name: str) -> None:
-    with pytest.raises(BadValue, match=r"shape|data-range"):
+    with pytest.raises(UsageError, match=r"shape|data-range"):
         get(name).resolve({})
 
 

@@ -211,8 +211,8 @@ def cosine_embedding(
     Formula: 1 − cos for a target of +1, max(0, cos − m) for −1; a zero vector has cosine 0.
     Gradient: −(b̂ − cos·â)/‖a‖ for the first of a similar pair, the opposite for a dissimilar one that costs.
     Use when: pairs are labelled as same or different and only directions matter.
-    Numerics: as cosine-distance: scaled norms, and ½‖â − b̂‖² for small angles. Rows of up to 10 numbers
-        are within 4 ulp of the larger part of the difference.
+    Numerics: as cosine-distance: scaled norms, and sin²/(1 + cos) for small angles. Rows of up to 10
+        numbers are within 4 ulp of the larger part of the difference.
     See also: contrastive judges distances.
     References: Salton, Wong & Yang (1975), A Vector Space Model for Automatic Indexing.
 

@@ -107,11 +107,10 @@ class LookupPiece(JoinedPiece):
     def origin(self, row: int) -> tuple[str, int]:
         assert self.found is not None
         left = int(self.found[row])
-        for source in self.target.dataset.sources:
-            if left < (source.rows or 0):
-                break
-            left -= source.rows or 0
-        return source.path, left
+        sources = self.target.dataset.sources
+        ends = list(accumulate(source.rows or 0 for source in sources))
+        at = bisect_right(ends, left)
+        return sources[at].path, left - (ends[at - 1] if at else 0)
 
 
 @dataclass

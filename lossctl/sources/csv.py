@@ -158,8 +158,8 @@ class CsvSource(Source):
             block = next(blocks, None)
         if self.stream is None:
             self.close()
-        elif block is not None:
-            self._started = chain([block], blocks)
+        else:
+            self._started = blocks if block is None else chain([block], blocks)
         found: dict[str, list[object]] = {name: [] for name in plan.wanted}
         if block is None:
             return found

@@ -167,9 +167,10 @@ class Index:
 
     def __init__(self, keys: Keys) -> None:
         self.keys = keys
-        for seed in _seeds():
-            self._seed = seed
-            hashes = keys.hashes(seed)
+        seeds = _seeds()
+        while True:
+            self._seed = next(seeds)
+            hashes = keys.hashes(self._seed)
             order = np.argsort(hashes)
             self._sorted = hashes[order]
             self._order = order.astype(np.int32) if keys.rows < 1 << 31 else order

@@ -185,10 +185,8 @@ class Strict:
         )
 
     def _at_row(self, problem: str, block: Block, row: int, at: int, text: bytes, hint: str) -> DataError:
-        for number, record in enumerate(records(block.data, self._delimiter, end=block.size, final=True)):
-            if number == row:
-                line = block.line + line_breaks(block.data, record.start)
-                break
+        before = records(block.data, self._delimiter, end=block.size, final=True)
+        line = block.line + line_breaks(block.data, next(islice(before, row, None)).start)
         column = next(name for name, place in self._plan.places.items() if place[0] == at)
         shown = visible(text.decode("utf-8", "backslashreplace"), 60)
         return BadRow(

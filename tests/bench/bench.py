@@ -21,7 +21,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from cases import Case, Files, csv_cases, parquet_cases, scale, start_up, vector_cases
+from questions import Case, Files, csv_cases, parquet_cases, scale, start_up, vector_cases
 
 PEERS = ("DuckDB", "Polars", "PyTorch", "pandas", "imports alone", "bare Python")
 ROOT = Path(__file__).parents[2]
@@ -66,7 +66,7 @@ def measure(command: list[str]) -> Cost:
 def make(kind: str, path: Path, rows: int) -> None:
     """Write a file of data in a process of its own: what is in memory here would count for every child."""
     subprocess.run(
-        [sys.executable, str(Path(__file__).parent / "data.py"), kind, path, str(rows)], check=True
+        [sys.executable, str(Path(__file__).parent / "bench_data.py"), kind, path, str(rows)], check=True
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from data import CLASSES
+from bench_data import CLASSES
 
 FIVE = "mse,mae,huber:delta=1.5,log-cosh,quantile:tau=0.9"
 

@@ -1,4 +1,4 @@
-"""Every call to the system of six runs fails in turn, then memory runs short: python tests/soak/faults.py."""
+"""Every call to the system of six runs fails in turn, then memory runs short: python tests/soak/fault_runs.py."""
 
 from __future__ import annotations
 
