@@ -17,12 +17,10 @@ from lossctl.errors import DataError
 from lossctl.loss.kinds import Largest, Masked, Mean, Pooled, Whole
 from lossctl.loss.spec import Bound
 from lossctl.numeric import row_sum
+from lossctl.ordering import COMPARED
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-
-# Inputs that a kernel compares element by element.
-COMPARED = (("target", "pred"), ("first", "second"), ("anchor", "positive", "negative"), ("mu", "logvar"))
 
 _ROUNDING = 1e-9  # a kernel may take another way to the same value when nothing is clipped
 

@@ -15,6 +15,7 @@ from lossctl.errors import AmbiguousColumn, DataError, MissingColumn
 from lossctl.loss.declare import Input
 from lossctl.loss.kinds import Form
 from lossctl.loss.spec import Bound
+from lossctl.ordering import refuse_disorder
 from lossctl.sources.base import Column
 
 COMMON = {
@@ -105,12 +106,10 @@ class Schema:
 
     def expand(self, role: str, text: str | Sequence[str]) -> tuple[str, ...]:
         """Columns meant by a name, comma list or glob (in file order); MissingColumn otherwise."""
-        if isinstance(text, str) and self.has(text):
-            return (self._side(role, text),)
-        parts = [part.strip() for part in text.split(",")] if isinstance(text, str) else list(text)
+        globs = self.globs(text)
         found: list[str] = []
-        for part in parts:
-            matches = [part] if self.has(part) else [n for n in self.names if _matches(n, part)]
+        for part in self.parts(text):
+            matches = globs.get(part, [part])
             if not matches:
                 raise self.missing(role, part)
             found.extend(matches)
@@ -118,6 +117,20 @@ class Schema:
         if twice:
             raise DataError(f"column '{twice[0]}' stands twice in --{role}", path=self.path)
         return tuple(self._side(role, name) for name in found)
+
+    def parts(self, text: str | Sequence[str]) -> list[str]:
+        """The names and globs of a comma list; a column's whole name is one, whatever it holds."""
+        if not isinstance(text, str):
+            return list(text)
+        return [text] if self.has(text) else [part.strip() for part in text.split(",")]
+
+    def globs(self, text: str | Sequence[str]) -> dict[str, list[str]]:
+        """What each part that is no column matches, in file order."""
+        return {
+            part: [name for name in self.names if _matches(name, part)]
+            for part in self.parts(text)
+            if not self.has(part)
+        }
 
     def _side(self, role: str, name: str) -> str:
         """The column of the file that a role belongs to, where two joined files both have the name."""
@@ -159,6 +172,7 @@ def assign(
 ) -> Roles:
     """The feeds of a loss. `given` are the user's columns by input name; the spec's own come first."""
     places: dict[str, tuple[str, ...]] = {}
+    asked: dict[str, str | Sequence[str]] = {}
     guessed = []
     for name in bound.inputs:
         chosen = bound.columns.get(name, given.get(name))
@@ -167,6 +181,8 @@ def assign(
         places[name] = schema.expand(name, chosen) if chosen is not None else schema.guess(name)
         if chosen is None:
             guessed.append(name)
+        else:
+            asked[name] = chosen
     vectors = {name for name, columns in places.items() if schema.is_vector(columns)}
     if bound.loss.pointwise and vectors and len(vectors) < len(places):
         _refuse_mixture(bound, places, vectors, schema)
@@ -175,6 +191,7 @@ def assign(
         form = choose_form(bound, item, name in vectors, bool(vectors - {name}))
         _refuse_truths(name, form, places[name], schema)
         feeds[name] = _feed(bound, form, places, name, width)
+    refuse_disorder(asked, feeds, schema)
     return Roles(feeds, tuple(guessed))
 
 

@@ -158,7 +158,7 @@ def _used(defaults: Mapping[str, Any], plans: Sequence[CheckPlan]) -> None:
         (("on", "join"), "a join: name the target-file", "target_file"),
     ):
         for name in names:
-            if defaults.get(name) and not any(plan.settings[setting] for plan in plans):
+            if defaults.get(name) is not None and not any(plan.settings[setting] for plan in plans):
                 raise UsageError(f"{name} is for {purpose}")
 
 

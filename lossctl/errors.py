@@ -35,6 +35,7 @@ __all__ = [
     "RowsDisagree",
     "UnknownName",
     "UsageError",
+    "counted",
     "size_text",
     "visible",
 ]
@@ -64,6 +65,11 @@ def size_text(count: int) -> str:
         if count >= size:
             return f"{count / size:.3g} {unit}"
     return f"{count} bytes"
+
+
+def counted(count: int, one: str, many: str) -> str:
+    """`1 row has` or `1,200 rows have`."""
+    return f"{count:,} {one if count == 1 else many}"
 
 
 def _listed(names: Iterable[str]) -> str:
@@ -120,11 +126,17 @@ class BadValue(UsageError):
 
 
 class BadSpec(UsageError):
-    """A loss spec or expression that cannot be parsed; `at` is the 0-based character."""
+    """A loss spec or expression that cannot be parsed.
+
+    `at` is the 0-based character; people and JSON are told it counted from 1.
+    """
 
     def __init__(self, text: str, problem: str, *, at: int | None = None, hint: str | None = None) -> None:
-        where = f" at character {at + 1}" if at is not None else ""
-        super().__init__(f"cannot read '{visible(text, 120)}'{where}: {problem}", hint=hint, spec=text, at=at)
+        place = None if at is None else at + 1
+        where = "" if place is None else f" at character {place}"
+        super().__init__(
+            f"cannot read '{visible(text, 120)}'{where}: {problem}", hint=hint, spec=text, at=place
+        )
 
 
 class DataError(LossctlError):

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from lossctl.cli.shared import column_names, made_command, options
-from lossctl.errors import UsageError
+from lossctl.errors import UnknownName, UsageError
 from lossctl.loss.declare import Loss
 from lossctl.loss.params import REQUIRED, BoundParam, value_text
 from lossctl.loss.registry import get
@@ -71,7 +71,7 @@ def files_parameter(
 
 def compute_command(text: str, run: Callable[..., None]) -> Any:
     """The command of a loss or spec: `run(text, **values)` with the signature that help and parsing need."""
-    single = get(text) if _PLAIN.fullmatch(text.strip()) else None
+    single = _single(text)
     if single is not None:
         inputs, help_, bounds = list(single.inputs), help_text(single), []
     else:
@@ -84,6 +84,17 @@ def compute_command(text: str, run: Callable[..., None]) -> Any:
     parameters += options(*_NAMES, format_={"help": "table, json, jsonl, csv, tsv, markdown or value."})
 
     return point_to_spec(made_command(text, partial(run, text), parameters, help_), bounds)
+
+
+def _single(text: str) -> Loss | None:
+    """The loss that is named alone, without parameters."""
+    if not _PLAIN.fullmatch(text.strip()):
+        return None
+    try:
+        return get(text)
+    except UnknownName:
+        parse(text)  # mse-mae: the refusal of a spec says what to write
+        raise
 
 
 def point_to_spec(command: Any, bounds: Sequence[Bound]) -> Any:

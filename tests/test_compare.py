@@ -28,13 +28,12 @@ def saved(path: Path, pred: Any, target: Any = None, key: Any = KEY) -> str:
     return str(path)
 
 
-def lossctl(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "lossctl", "compare", *words], capture_output=True, text=True
-    )
+def lossctl(*words: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "lossctl", "compare", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True)
 
 
-def compared(*words: str) -> list[dict[str, Any]]:
+def compared(*words: object) -> list[dict[str, Any]]:
     done = lossctl(*words, "-f", "json")
     assert done.returncode == 0, done.stderr
     found: list[dict[str, Any]] = json.loads(done.stdout)["differences"]

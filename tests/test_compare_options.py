@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from test_compare import compared, lossctl
 
 I = np.arange(1, 61)  # noqa: E741
 X = ((I * 37) % 61) ** 1.5 / 10
@@ -36,18 +37,6 @@ def saved(path: Path, pred: Any, **columns: Any) -> str:
     }
     pq.write_table(pa.table({**made, **columns}), path)
     return str(path)
-
-
-def lossctl(*words: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "lossctl", "compare", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True)
-
-
-def compared(*words: object) -> list[dict[str, Any]]:
-    done = lossctl(*words, "-f", "json")
-    assert done.returncode == 0, done.stderr
-    found: list[dict[str, Any]] = json.loads(done.stdout)["differences"]
-    return found
 
 
 @pytest.fixture

@@ -200,10 +200,19 @@ def test_options_that_would_be_ignored_are_refused() -> None:
         "mae preds.csv --fail-below nan": "not a finite number",
         "mae preds.csv --max-memory 1e-9": "a size such as 500MB or 4GB",
         "mae preds.csv --digits 1_0": "not a whole number",
+        "mae preds.csv --ci ''": "a level such as 0.95",
     }.items():
         code, message = run(f"lossctl compute {options}")
         assert (code, says in message) == (2, True), message
     assert "passed 1 kB" in run("lossctl compute medae preds.csv --max-memory 1K")[1]
+
+
+@pytest.mark.parametrize(
+    ("option", "says"), [("--seed 0", "seed is for"), ("--baseline ''", "--baseline cannot be")]
+)
+def test_options_of_a_gate_without_effect_are_refused(option: str, says: str) -> None:
+    code, message = run(f"lossctl gate preds.csv --max mae=99 {option}")
+    assert (code, says in message) == (2, True), message
 
 
 def test_a_loss_may_stand_after_the_options_and_two_dashes() -> None:

@@ -242,8 +242,13 @@ def test_unknown_format_and_digits() -> None:
 
 
 def test_no_rows_and_no_scores() -> None:
-    for form in FORMATS:
-        render(result(), form)
+    made = {form: render(result(), form) for form in FORMATS}
+    assert json.loads(made["json"])["results"] == []
+    assert made["jsonl"] == made["value"] == ""
+    assert made["csv"] == made["tsv"].replace("\t", ",") == "spec,value,status,rows,ignored,weight\n"
+    for form, head in (("table", "loss  value  rows"), ("markdown", "| loss | value | rows |")):
+        assert made[form].startswith(head)
+        assert "7 rows read" in made[form]
 
 
 def test_error_json() -> None:

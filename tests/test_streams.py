@@ -257,6 +257,11 @@ def test_digits_are_for_tables_of_rows_too(there: Path) -> None:
     assert "1.23\n" in shell("lossctl compute mae t.csv --reduction none --digits 3")[1]
 
 
+def test_guessed_columns_are_told_beside_rows_too(there: Path) -> None:
+    _, out, err = shell("lossctl compute mae in.csv --reduction none -f csv -v")
+    assert (out, err) == ("row,mae\n0,1\n1,0\n", "target: target (guessed)\npred: pred (guessed)\n")
+
+
 @pytest.mark.parametrize(
     "name", ["-x.csv", "a\nb.csv", "a b;$(touch evil)'\".csv", "\udcff.csv", "é.csv", "[1].csv"]
 )

@@ -106,7 +106,7 @@ def _gate(values: Mapping[str, Any], extra: Sequence[Mapping[str, Any]], shared:
 
     config = _config(values["config"], bool(extra))
     plans = build(config, shared, extra, {} if values["needs"] is None else {"needs": values["needs"]})
-    update, path = values["update"], values["baseline"] or _baseline_path(config)
+    update, path = values["update"], _baseline_path(config, values["baseline"])
     if update and path is None:
         raise UsageError("--update-baseline needs a file to write", hint="name it with --baseline FILE")
     targets = [parse_gate_target(each) for each in values["output"] or ()]
@@ -140,13 +140,14 @@ def _config(path: str | None, alone: bool) -> Any:
     return GateConfig() if path is None else load(path)
 
 
-def _baseline_path(config: Any) -> str | None:
-    said = config.data.get("baseline")
+def _baseline_path(config: Any, flag: str | None) -> str | None:
+    """The file of --baseline, else the configuration's, which is relative to its folder."""
+    said = config.data.get("baseline") if flag is None else flag
     if said is None:
         return None
     if not isinstance(said, str) or not said:
-        raise BadValue("baseline", said, "the path of a saved result")
-    return os.path.join(config.folder, said)
+        raise BadValue("baseline" if flag is None else "--baseline", said, "the path of a saved result")
+    return os.path.join(config.folder, said) if flag is None else said
 
 
 def _baseline(path: str | None, update: bool) -> Any:
@@ -210,7 +211,11 @@ def _write(report: Any, targets: Sequence[Any], values: Mapping[str, Any]) -> No
             write_summary(report, target.path)
             continue
         with atomic(target.path) as file:
-            file.write(render_gate(report, target.format, digits=values["digits"]).encode("utf-8", "replace"))
+            file.write(
+                render_gate(report, target.format, digits=values["digits"]).encode(
+                    "utf-8", "backslashreplace"
+                )
+            )
     terminal = sys.stdout is not None and sys.stdout.isatty()
     colored = use_color(values["color"], terminal)
     out = Stdout()

@@ -19,7 +19,7 @@ def interval_parameters(flag: str = "--ci") -> list[inspect.Parameter]:
 
 def asked_interval(values: Mapping[str, Any], *, flag: str = "--ci", default: str | None = None) -> Any:
     """The Bootstrap that the options ask for, or None."""
-    level = values["ci"] or default
+    level = default if values["ci"] is None else values["ci"]
     if level is None:
         for name in ("cluster", "seed", "resamples"):
             if values[name] is not None:

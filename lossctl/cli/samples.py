@@ -10,11 +10,12 @@ import numpy as np
 
 from lossctl.advice import clipped
 from lossctl.cli.progress import progress
-from lossctl.cli.terminal import warn
-from lossctl.errors import UsageError
+from lossctl.cli.terminal import say, warn
+from lossctl.errors import UsageError, visible
 from lossctl.gradients import gradient_columns
 from lossctl.loss.kinds import Ragged
 from lossctl.render import DIGITS
+from lossctl.render.grid import column_notes
 from lossctl.render.output import atomic, stdout_for
 from lossctl.render.samples import SampleColumn, open_writer
 from lossctl.result import RowCount, check_counts
@@ -31,6 +32,9 @@ def run_samples(plan: Any, dataset: Any, targets: Sequence[Any], values: Mapping
     columns += [SampleColumn(name, "text") for name in values["ids"] or ()]
     columns += [SampleColumn(spec.text, "number") for spec in plan.specs]
     columns += [SampleColumn(name, kind) for name, kind in _gradients(plan)]
+    if values["verbose"]:
+        for note in column_notes(plan.columns, plan.guessed):
+            say(visible(note, 1000))
     with ExitStack() as stack:
         sinks: list[Any] = [
             (t.format, stack.enter_context(atomic(t.path, clobber=not values["no_clobber"]))) for t in targets

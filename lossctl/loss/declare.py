@@ -56,6 +56,7 @@ class Loss:
     direction: str
     scale_free: bool
     open_inputs: Callable[[Mapping[str, Any]], Mapping[str, Input]] | None = None
+    scores: tuple[str, ...] = ()
     gradients: dict[str, Callable[..., Any]] = field(default_factory=dict, compare=False)
 
     @cached_property
@@ -96,6 +97,7 @@ def loss(
     direction: str = "lower",
     scale_free: bool = True,
     open_inputs: Callable[[Mapping[str, Any]], Mapping[str, Input]] | None = None,
+    scores: Sequence[str] = (),
 ) -> Callable[[F], F]:
     """Register a kernel as a loss and return it unchanged.
 
@@ -104,7 +106,7 @@ def loss(
     tasks: what `recommend` and `list --task` file it under. unit: 'row' or 'group', what one term is of.
     direction: which way is better ('lower', 'higher', 'zero'). scale_free: whether scaling all weights
     leaves the aggregate alone. open_inputs: the inputs of given parameters, for a loss whose inputs are
-    not fixed by its signature.
+    not fixed by its signature. scores: what is no loss (higher is better) and is nearest to this one.
     """
 
     def register(kernel: F) -> F:
@@ -127,6 +129,7 @@ def loss(
             direction=direction,
             scale_free=scale_free,
             open_inputs=open_inputs,
+            scores=tuple(scores),
         )
         for label in (name, *made.aliases):
             taken = _ALIASES.get(label)

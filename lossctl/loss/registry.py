@@ -30,6 +30,10 @@ def get(name: str) -> Loss:
     if wanted not in _ALIASES:
         _load_family_of(wanted)
     if wanted not in _ALIASES:
+        nearest = next((loss.name for loss in all_losses() if wanted in loss.scores), None)
+        if nearest is not None:
+            see = f"it is a score, of which more is better; the nearest loss is {nearest}"
+            raise UnknownName("loss", name, (), see=see)
         raise UnknownName("loss", name, known_names(), see="see: lossctl list")
     return _REGISTRY[_ALIASES[wanted]]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lossctl.errors import BadSpec, UsageError
+from lossctl.errors import BadSpec, UsageError, visible
 from lossctl.loss.declare import Input, Loss
 from lossctl.loss.params import number_text, value_text
 from lossctl.loss.quoting import quoted, split, unquoted
@@ -113,7 +113,35 @@ def parse(text: str, *, like: str | None = None, given: Mapping[str, Any] | None
 
     Raises BadSpec, UnknownName or BadValue.
     """
-    specs = [_sum(part, offset, text, like, given or {}) for offset, part in split(text, ",")]
+    try:
+        return _parsed(text, like, given or {})
+    except UsageError as error:
+        better = _better(text)
+        if better is not None:
+            error.hint = f"write '{visible(better)}'"
+        raise
+
+
+def _better(text: str) -> str | None:
+    """The spec that `text` was probably meant to be, where there is one."""
+    from lossctl.loss.rewrite import rewritten  # only a refusal asks for it
+
+    better = rewritten(text)
+    if better is None or better == text:
+        return None
+    try:
+        _parsed(better, None, {})
+    except UsageError:
+        return None
+    return better
+
+
+def _parsed(text: str, like: str | None, given: Mapping[str, Any]) -> list[Spec]:
+    specs: list[Spec] = []
+    for offset, part in split(text, ","):
+        if specs:
+            _refuse_parameter(part, offset, text, specs[-1].terms[-1].bound)
+        specs.append(_sum(part, offset, text, like, given))
     if not specs:
         raise BadSpec(text, "it is empty", hint="name a loss, such as mae; see: lossctl list")
     seen: set[str] = set()
@@ -122,6 +150,18 @@ def parse(text: str, *, like: str | None = None, given: Mapping[str, Any] | None
             raise BadSpec(text, f"'{spec.text}' stands in it twice", hint="name each loss once")
         seen.add(spec.text)
     return specs
+
+
+def _refuse_parameter(part: str, offset: int, whole: str, before: Bound) -> None:
+    """A comma begins another loss, so no parameter of the one before it can follow."""
+    key, equals, _ = part.partition("=")
+    if equals and key.strip().replace("-", "_") in {*before.loss.params, *before.loss.inputs}:
+        at = offset + len(part) - len(part.lstrip())
+        raise BadSpec(
+            whole,
+            f"'{visible(key.strip())}' is a parameter of {before.loss.name}, and parameters are joined by ':'",
+            at=at,
+        )
 
 
 def _sum(part: str, offset: int, whole: str, like: str | None, given: Mapping[str, Any]) -> Spec:
@@ -140,6 +180,7 @@ def _bound(body: str, at: int, whole: str, like: str | None, given: Mapping[str,
     pieces = list(split(body, ":"))
     name = pieces[0][1].strip() if pieces else ""
     if not re.fullmatch(r"[A-Za-z][\w-]*", name):
+        at += len(body) - len(body.lstrip())
         raise BadSpec(whole, "a loss name is expected here", at=at, hint="specs look like huber:delta=1.5")
     loss = get(name)
     params: dict[str, Any] = {}

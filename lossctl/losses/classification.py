@@ -45,6 +45,7 @@ from lossctl.numeric import row_sum, xlog1py, xlogy
 
 @loss(
     aliases=("log-loss", "binary-cross-entropy"),
+    scores=("auc", "auroc", "roc-auc", "roc", "pr-auc", "average-precision"),
     range=BOUNDLESS,
     best=None,
     tasks=("binary", "multi-label"),

@@ -18,6 +18,7 @@ Threshold = Annotated[
 
 @loss(
     aliases=("error",),
+    scores=("accuracy", "acc", "balanced-accuracy", "mcc", "kappa"),
     range=UNIT,
     tasks=("binary", "multi-class", "multi-label"),
     likes=(
@@ -93,6 +94,7 @@ def hamming(target: BinaryVec, pred: ProbVec, *, threshold: Threshold = 0.5) -> 
 @loss(
     range=UNIT,
     tasks=("multi-class",),
+    scores=("top-k-accuracy", "top-k"),
     likes=(
         like("lightgbm", "multi_error", k=1, note="k is multi_error_top_k"),
         like("xgboost", "merror", k=1, note="takes the first of tied classes"),

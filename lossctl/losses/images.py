@@ -99,6 +99,7 @@ def _(pred: Array, *, shape: ImageShape, kind: str) -> Array:
     range=Interval(-math.inf, math.inf),
     best=None,
     tasks=("images",),
+    scores=("psnr",),
     likes=(
         like("kornia", "kornia.losses.psnr_loss", note="pools the images; data-range is max_val"),
         like("torchmetrics", "−torchmetrics.image.PeakSignalNoiseRatio", note="pools the images"),
@@ -182,6 +183,7 @@ def _quotient(top: Array, bottom: Array) -> Array:
 @loss(
     range=Interval(0.0, 2.0),
     tasks=("images",),
+    scores=("ssim",),
     likes=(
         like("monai", "monai.losses.SSIMLoss(spatial_dims=2)", note="channels first"),
         like(

@@ -84,6 +84,7 @@ def _(residual: Array) -> Array:
 @loss(
     Pooled(ratio, elements="columns", moments=(1,), row=False),
     aliases=("one-minus-r2",),
+    scores=("r2", "r2-score", "r-squared"),
     range=NONNEG,
     tasks=("regression",),
     likes=(

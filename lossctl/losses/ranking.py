@@ -163,6 +163,7 @@ def _gains(target: Array, group: Codes, gain: str) -> Array:
     unit="group",
     range=UNIT,
     tasks=("ranking",),
+    scores=("ndcg", "map", "mrr", "hit-rate"),
     likes=(
         like(
             "sklearn", "1 − sklearn.metrics.ndcg_score", empty="0", note="a group without positives scores 0"

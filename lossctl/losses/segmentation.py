@@ -26,6 +26,7 @@ def _dice(both: Any, apart: Any, *, smooth: float, empty: str) -> Any:
 @loss(
     Pooled(_dice, skips=True),
     aliases=("f1-loss",),
+    scores=("f1", "f1-score", "dice-score"),
     range=UNIT,
     tasks=("segmentation", "imbalance"),
     scale_free=False,
@@ -87,6 +88,7 @@ def _jaccard(both: Any, apart: Any, *, smooth: float, empty: str) -> Any:
 @loss(
     Pooled(_jaccard, skips=True),
     aliases=("iou",),
+    scores=("iou-score", "miou"),
     range=UNIT,
     tasks=("segmentation", "imbalance"),
     scale_free=False,
@@ -152,6 +154,7 @@ Beta = Annotated[float, Param("weight of false negatives", NONNEG)]
 
 @loss(
     Pooled(_tversky, skips=True),
+    scores=("precision", "recall", "sensitivity", "specificity", "fbeta", "f2"),
     range=UNIT,
     tasks=("segmentation", "imbalance"),
     scale_free=False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from lossctl.render.delimited import group_names
 from lossctl.result import Part, Result, Score
@@ -176,9 +177,14 @@ def _notes(result: Result, verbose: bool) -> Iterator[str]:
     if verbose:
         for file in result.inputs:
             yield f"read {file.path} ({file.format}, {file.rows:,} rows)"
-        for role, columns in result.columns.items():
-            listed = columns if isinstance(columns, str) else ", ".join(columns)
-            yield f"{role}: {listed}" + (" (guessed)" if role in result.guessed else "")
+        yield from column_notes(result.columns, result.guessed)
+
+
+def column_notes(columns: Mapping[str, Any], guessed: Sequence[str]) -> Iterator[str]:
+    """Which columns play which role, and whether that was guessed."""
+    for role, names in columns.items():
+        listed = names if isinstance(names, str) else ", ".join(names)
+        yield f"{role}: {listed}" + (" (guessed)" if role in guessed else "")
 
 
 def _interval_notes(result: Result) -> Iterator[str]:

@@ -225,14 +225,12 @@ def _line_ends(text: NDArray[np.uint8], data: bytes, final: bool) -> NDArray[np.
 
 
 def _well_formed(text: NDArray[np.uint8], quotes: NDArray[np.intp], delimiter: int) -> bool:
-    """Whether each quote opens a field, closes one, or is half of a doubled one."""
+    """Whether each of an even number of quotes opens a field, closes one, or is half of a doubled one."""
     if quotes.size == 0:
         return True
     border = np.zeros(256, np.bool_)
     border[[delimiter, _LF, _CR]] = True
     opening, closing = quotes[0::2], quotes[1::2]
-    if opening.size != closing.size:
-        return False
     starts = border[text[opening - 1]]
     starts[0] |= opening[0] == 0
     stops = border[text[np.minimum(closing + 1, text.size - 1)]]

@@ -67,7 +67,7 @@ class PlainFeed(Feed):
     """The bytes of a regular file, by position, without a file offset."""
 
     def __init__(self, descriptor: int, size: int, path: str) -> None:
-        super().__init__(_Nothing())
+        super().__init__(io.BytesIO())
         self._descriptor = descriptor
         self._size = size
         self._path = path
@@ -88,11 +88,6 @@ class PlainFeed(Feed):
 
     def read(self, size: int, /) -> bytes:
         return self.more(b"", size)
-
-
-class _Nothing:
-    def read(self, size: int, /) -> bytes:
-        return b""
 
 
 class _Unpacked(Feed):
@@ -193,15 +188,6 @@ class _ForArrow:
 
     def read(self, size: int, /) -> bytes:
         return self._feed.read(size)
-
-    def readable(self) -> bool:
-        return True
-
-    def writable(self) -> bool:
-        return False
-
-    def seekable(self) -> bool:
-        return False
 
     def close(self) -> None:
         self.closed = True

@@ -145,8 +145,7 @@ def _texts(state: Words, column: pa.Array) -> Words:
     starts, left = ends[:-1] - ends[0], np.diff(ends)
     body = column.buffers()[2]
     data = np.zeros(int(ends[-1] - ends[0]) + 8, np.uint8)
-    if body is not None:
-        data[:-8] = np.frombuffer(body, np.uint8)[ends[0] : ends[-1]]
+    data[:-8] = np.frombuffer(body or b"", np.uint8)[ends[0] : ends[-1]]
     words = np.ndarray((len(data) - 7,), np.dtype("<u8"), buffer=data.data, strides=(1,))
     state = _mix(state, left.view(np.uint64))
     rows: Any = slice(None)

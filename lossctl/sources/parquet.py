@@ -133,10 +133,8 @@ def _check_ends(handle: pa.NativeFile, size: int, path: str) -> int:
     tail = handle.read_at(_FOOTER, size - _FOOTER) if size >= 3 * 4 else b""
     if head == b"PARE" or tail[4:] == b"PARE":
         raise encrypted(path)
-    if head != b"PAR1":
-        raise DataError("not a Parquet file", path=path)
     length = int.from_bytes(tail[:4], "little")
-    if tail[4:] != b"PAR1" or length + 12 > size:
+    if head != b"PAR1" or tail[4:] != b"PAR1" or length + 12 > size:
         raise DataError("the Parquet footer is missing", path=path, hint="the file was cut or never finished")
     return length
 

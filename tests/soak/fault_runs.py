@@ -1,4 +1,4 @@
-"""Every call to the system of six runs fails in turn, then memory runs short: python tests/soak/fault_runs.py."""
+"""Every call to the system of six runs fails in turn, then memory runs short: python this file."""
 
 from __future__ import annotations
 

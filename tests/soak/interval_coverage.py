@@ -1,4 +1,4 @@
-"""How often 95% intervals hold the truth: python tests/soak/coverage.py [TRIALS] [ROWS]."""
+"""How often 95% intervals hold the truth: python tests/soak/interval_coverage.py [TRIALS] [ROWS]."""
 
 from __future__ import annotations
 
