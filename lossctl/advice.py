@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lossctl.apply import Job
+from lossctl.errors import counted
 from lossctl.loss.params import value_text
 from lossctl.plan import Plan
 from lossctl.result import Score
@@ -20,15 +21,17 @@ _WORDS = {"inf": "infinite", "-inf": "minus infinity", "nan": "not a number"}
 def warnings_of(plan: Plan, outcome: Outcome, scores: Sequence[Score]) -> list[str]:
     """Rows that are no distributions, were clipped or have an infinite loss; regression losses on labels."""
     made = [
-        f"{columns}: {count} rows of probabilities do not sum to one"
+        f"{columns}: {counted(count, 'row of probabilities does', 'rows of probabilities do')} not sum to one"
         for columns, count in sorted(outcome.notes.items())
     ]
     made += clipped(plan, outcome)
     for score in scores:
         if not score.group:
             made += [
-                f"{score.spec}: {n} rows have a loss that is {_WORDS[s]}" for s, n in score.nonfinite.items()
+                f"{score.spec}: {counted(n, 'row has', 'rows have')} a loss that is {_WORDS[s]}"
+                for s, n in score.nonfinite.items()
             ]
+    made += _underflowed(plan, outcome, scores)
     labels = dict.fromkeys(name for job in plan.jobs for name in _labels_as_numbers(job, outcome))
     made += [
         f"{name} looks like class labels 0/1: an error of numbers says little about them "
@@ -38,11 +41,21 @@ def warnings_of(plan: Plan, outcome: Outcome, scores: Sequence[Score]) -> list[s
     return made
 
 
+def _underflowed(plan: Plan, outcome: Outcome, scores: Sequence[Score]) -> list[str]:
+    """Values of exactly 0 that may not be: a limit holds for them, whatever the rows are."""
+    small = {spec.text for spec in plan.specs if any(t.bound.text in outcome.underflows for t in spec.terms)}
+    return [
+        f"{score.spec}: the value is 0, but numbers too small for a double were rounded off on the way"
+        for score in scores
+        if not score.group and not score.empty and score.value == 0.0 and score.spec in small
+    ]
+
+
 def clipped(plan: Plan, outcome: Outcome) -> list[str]:
     """How many rows each loss clipped, by which parameter."""
     return [
-        f"{job.bound.text}: {outcome.clipped[job.bound.text]} of {outcome.tally.used} rows were clipped "
-        f"({_clipping(job)})"
+        f"{job.bound.text}: {outcome.clipped[job.bound.text]:,} of "
+        f"{counted(outcome.tally.used, 'row was', 'rows were')} clipped ({_clipping(job)})"
         for job in plan.jobs
         if job.bound.text in outcome.clipped
     ]

@@ -15,7 +15,7 @@ from lossctl.groups import sort_key
 from lossctl.loss.kinds import Pooled, Whole
 from lossctl.loss.spec import Spec
 from lossctl.plan import Plan
-from lossctl.result import InputFile, Part, Result, RowCount, Score, check_counts
+from lossctl.result import InputFile, Part, Result, RowCount, Score, check_counts, conditions_of
 from lossctl.spine import Outcome
 from lossctl.state import KeptState, MaxState, State, TermState
 
@@ -82,6 +82,7 @@ def _score(job: Job, spec: str, state: State, code: int | None, group: dict[str,
         nonfinite={} if empty else _nonfinite(state, code),
         direction=job.bound.loss.direction,
         empty=empty,
+        weightless=state.weightless.total(code) // repeat,
     )
 
 
@@ -97,6 +98,13 @@ def _kept_weight(state: State, code: int | None) -> ExactSum:
 
 
 def _nonfinite(state: State, code: int | None) -> dict[str, int]:
+    if isinstance(state, KeptState):
+        terms = state.arrays(code)[0]
+        odd = np.logical_or.reduce([np.isnan(term).reshape(len(term), -1).any(axis=1) for term in terms])
+        return {"nan": int(np.count_nonzero(odd))} if odd.any() else {}
+    if isinstance(state, MaxState):
+        many = state.undefined.total(code)
+        return {"nan": many} if many else {}
     if not isinstance(state, TermState) or not state.sums:
         return {}
     total = state.sums[0].total(code)
@@ -126,6 +134,7 @@ def _combined(spec: Spec, scores: list[Score]) -> Score:
         ignored=max(s.ignored for s in scores),
         parts=parts,
         empty=any(s.empty for s in scores),
+        weightless=first.weightless,
     )
 
 
@@ -149,7 +158,9 @@ def to_result(plan: Plan, outcome: Outcome, dataset: Any) -> Result:
     if scores and plan.reading.weight and all(s.empty and s.rows for s in scores if not s.group):
         raise DataError("the weights add up to zero", column=plan.reading.weight.columns[0])
     warnings = [*getattr(dataset, "warnings", ()), *warnings_of(plan, outcome, scores)]
-    return Result(inputs, plan.columns, plan.guessed, rows, scores, warnings)
+    said = plan.settings
+    conditions = conditions_of(said.where, said.missing, said.na, said.join)
+    return Result(inputs, plan.columns, plan.guessed, rows, scores, warnings, conditions)
 
 
 def codes_of(plan: Plan) -> list[int | None]:

@@ -155,6 +155,8 @@ def evaluate(
             reduction=reduction,
             elements=elements,
             missing=nan,
+            na=form["na"],
+            join=join,
             threads=threads,
             chunk_rows=chunk_rows,
             expect_rows=expect_rows,

@@ -163,7 +163,8 @@ class Buckets:
             return made
         hashes = np.from_dlpack(block.extra[CLUSTER]).view(np.uint64)
         if len(self.clusters) < ENOUGH:
-            self.clusters.update(np.unique(hashes)[:ENOUGH].tolist())
+            present = hashes if block.weight is None else hashes[block.weight != 0.0]
+            self.clusters.update(np.unique(present)[:ENOUGH].tolist())
         return bucket_of(hashes)
 
     def add(
@@ -224,6 +225,11 @@ class Sums:
     terms: int
     columns: int
     moments: tuple[int, ...]
+
+    @property
+    def filled(self) -> int:
+        """Buckets with a row whose weight is not zero."""
+        return int(np.count_nonzero(self.weight()))
 
     def weight(self) -> Floats:
         return self.column("w") if "w" in self.exact else self.rows.astype(np.float64)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from lossctl.errors import AmbiguousColumn, DataError, MissingColumn
+from lossctl.errors import AmbiguousColumn, DataError, MissingColumn, visible
 from lossctl.loss.declare import Input
 from lossctl.loss.kinds import Form
 from lossctl.loss.spec import Bound
@@ -80,8 +80,18 @@ class Schema:
         self.joined = joined
         self.files = files or {}
 
+    def listed(self, name: str) -> list[str]:
+        """The columns of a comma list, where no column has the whole name and one has a part of it."""
+        parts = [part.strip() for part in name.split(",")]
+        return parts if not self.has(name) and any(self.has(part) for part in parts) else [name]
+
     def missing(self, role: str, name: str) -> MissingColumn:
         """The refusal of a column, with the first file that lacks it."""
+        parts = self.listed(name)
+        if len(parts) > 1:
+            error = MissingColumn(role, name, self.names, path=self.path)
+            error.hint = "name each alone: " + " ".join(f"--{role} {visible(part)}" for part in parts)
+            return error
         head = name.partition(".")[0]
         for path, names in self.files.items():
             if not any(known in (name, head) or _matches(known, name) for known in names):
@@ -148,8 +158,28 @@ class Schema:
         if len(candidates) > 1:
             raise AmbiguousColumn(role, candidates, path=self.path)
         if not candidates:
-            raise MissingColumn(role.replace("_", "-"), None, self.names, path=self.path)
+            raise self._unguessed(role, common)
         return (self._side(role, candidates[0]),)
+
+    def _unguessed(self, role: str, common: Sequence[str]) -> DataError:
+        """The refusal of a role, with the first file that has no column for it or calls it otherwise."""
+        option = role.replace("_", "-")
+        called: dict[str, str] = {}
+        for path, names in self.files.items():
+            own = next((name for name in names if name.strip().casefold() in common), None)
+            if own is None:
+                return MissingColumn(option, None, names, path=path)
+            called[path] = own
+        for path, own in called.items():
+            if own != called[next(iter(called))]:
+                before = next(iter(called.items()))
+                return DataError(
+                    f"'{visible(own)}' looks like {option}, but in {visible(before[0])} it is "
+                    f"'{visible(before[1])}'",
+                    path=path,
+                    hint="call it the same in all files",
+                )
+        return MissingColumn(option, None, self.names, path=self.path)
 
     def is_vector(self, columns: tuple[str, ...]) -> bool:
         return len(columns) > 1 or is_list(self.type_of(columns[0]))

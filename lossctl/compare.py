@@ -234,7 +234,7 @@ class _Pair:
                     f"{text} uses other rows of {visible(second.name)} than of {visible(first.name)}",
                     hint="a comparison is of the same rows: see which values are missing or ignored",
                 )
-            self.filled = int(np.count_nonzero(mine.rows))
+            self.filled = mine.filled
             self.size = len(mine.rows)
             middle = centres(mine)
             a = leaf(first.plan.job_of[text], mine, middle)

@@ -9,6 +9,7 @@ from lossctl.bootstrap import LEVEL, Bootstrap, asked, require_totals
 from lossctl.config_values import allowance, number, optional, text, texts, truth, whole
 from lossctl.errors import UsageError, visible
 from lossctl.loss.spec import Spec
+from lossctl.result import conditions_of
 from lossctl.verdicts import SIGNIFICANT, VALUE, Check
 
 __all__ = ["check_of", "settings_of"]
@@ -118,10 +119,5 @@ def check_of(said: Mapping[str, Any], spec: Spec, settings: Mapping[str, Any]) -
 
 def _conditions(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Whatever else decides which rows count and how: a baseline has to have the same."""
-    made = {"weight": settings["weight"], "where": settings["where"]}
-    if settings["missing"] != "error":
-        made["nan"] = settings["missing"]
-        made["na"] = ",".join(settings["na"]) or None
-    if settings["join"] != "strict":
-        made["join"] = settings["join"]
-    return {name: value for name, value in made.items() if value is not None}
+    rows = conditions_of(settings["where"], settings["missing"], settings["na"], settings["join"])
+    return rows if settings["weight"] is None else {"weight": settings["weight"], **rows}

@@ -92,8 +92,17 @@ class Program:
                 raise MissingColumn("the expression", name, types)
             wanted, at = "text" if name in self.strings else "number", self.places[name]
             if types[name] != wanted:
-                problem = f"column '{visible(name)}' holds {types[name]} and is used as {wanted}"
-                raise BadSpec(self.text, problem, at=at, hint="quote text, which can only be compared")
+                problem, hint = self._mismatch(name)
+                raise BadSpec(self.text, problem, at=at, hint=hint)
+
+    def _mismatch(self, name: str) -> tuple[str, str]:
+        """What is wrong with a column of the other kind than the expression takes it for, and the remedy."""
+        texts, shown = self.strings.get(name), visible(name)
+        if texts is None:
+            problem = f"column '{shown}' holds text, but stands here as a number"
+            return problem, f"compare text with quoted text, as in {shown} == 'a'"
+        problem = f"column '{shown}' holds numbers, but is compared with the text '{visible(texts[0], 60)}'"
+        return problem, f"compare it with a number, as in {shown} == 1"
 
     def run(self, values: Mapping[str, NDArray[Any] | Coded], rows: int) -> NDArray[Any]:
         """`rows` float64 or bool, a new array; `values` are only read (strides do not matter)."""

@@ -71,15 +71,24 @@ def _verdict(check: Check, score: Score, baseline: Baseline) -> Verdict:
     if score.status in ("nan", "empty"):
         why = "the value is NaN" if score.status == "nan" else "there are no rows to judge"
         rules = [Rule("value", INCONCLUSIVE, reason=why)]
-    elif check.min_rows is not None and score.rows < check.min_rows:
-        why = f"{score.rows:,} rows < min-rows {check.min_rows:,}"
+    elif check.min_rows is not None and score.counted < check.min_rows:
+        more = f" ({score.weightless:,} more have weight 0)" if score.weightless else ""
+        why = f"{score.counted:,} rows{more} < min-rows {check.min_rows:,}"
         rules = [Rule("min-rows", INCONCLUSIVE, limit=float(check.min_rows), reason=why)]
     else:
         rules = _rules(check, score, baseline)
     value = None if score.empty else score.value
     interval = score.interval if check.level is not None else None
     return Verdict(
-        check, score.group, tuple(rules), value, score.status, score.rows, score.signature, interval
+        check,
+        score.group,
+        tuple(rules),
+        value,
+        score.status,
+        score.rows,
+        score.signature,
+        interval,
+        score.weightless,
     )
 
 
@@ -158,8 +167,9 @@ def _same_making(check: Check, score: Score, entry: Entry, saved: Saved) -> None
     """Refuse to compare numbers that were not made in the same way."""
     changes = signature_changes(entry.signature, score.signature)
     now = dict(check.conditions)
-    before = {"weight": saved.weight} if entry.conditions is None else dict(entry.conditions)
-    for name in sorted({*before, *(now if entry.conditions is not None else ())}):
+    written = {"weight": saved.weight, **saved.conditions}  # by `compute`
+    before = written if entry.conditions is None else dict(entry.conditions)
+    for name in sorted({*before, *now}):
         if before.get(name) != now.get(name):
             changes.append(f"{name}={before.get(name) or 'none'} -> {name}={now.get(name) or 'none'}")
     if changes:

@@ -34,7 +34,7 @@ def require_enough(buckets: Buckets) -> None:
         raise DataError(
             f"there are {len(buckets.clusters)} clusters, an interval needs {ENOUGH}",
             column=cluster,
-            hint="leave out --ci, or take a finer --cluster",
+            hint="name a column with more values as --cluster, or leave it out to draw rows",
         )
 
 
@@ -58,11 +58,11 @@ def with_intervals(
         drawn = []
         for text in texts:
             sums = buckets.sums(text, code)
-            drawn.append(int(np.count_nonzero(sums.rows)))
+            drawn.append(sums.filled)
             leaves[text, code] = leaf(plan.job_of[text], sums)
         if min(drawn) < asked.least:
             what = "clusters" if asked.cluster is not None else "rows"
-            notes[at] = f"fewer than {asked.least} {what}"
+            notes[at] = f"fewer than {asked.least} {what}{' of non-zero weight' if score.weightless else ''}"
         else:
             wanted.append((at, spec, code))
     found = _percentiles(wanted, leaves, asked)

@@ -1,4 +1,4 @@
-"""The order in which globs find columns, held against what a loss makes of it: a wrong class looks like any."""
+"""The order in which globs find columns, held against what a loss makes of it: a wrong class looks right."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ __all__ = ["COMPARED", "refuse_disorder"]
 def refuse_disorder(
     asked: Mapping[str, str | Sequence[str]], feeds: Mapping[str, Feed], schema: Schema
 ) -> None:
-    """Refuse vectors whose glob finds them in an order that gives a wrong class, or pairs the wrong elements."""
+    """Refuse vectors found by globs in an order that gives a wrong class or pairs the wrong elements."""
     for feed in feeds.values():
         of = feed.form.of if feed.form.kind == "label" else None
-        if of in asked:
+        if of is not None and of in asked:
             _refuse_classes(of, asked[of], feed.classes, schema)
     for names in COMPARED:
         first, *others = [name for name in names if name in asked and len(feeds[name].columns) > 1] or [""]
@@ -53,16 +53,16 @@ def _refuse_pair(asked: Mapping[str, str | Sequence[str]], schema: Schema) -> No
     if first is None or second is None or set(first) != set(second) or list(first) == list(second):
         return
     raise DataError(
-        f"--{_flag(one)} finds its columns in the order {_listed(list(first.values()))}, "
-        f"--{_flag(other)} in the order {_listed(list(second.values()))}, which would pair the wrong ones",
+        f"--{_flag(one)} finds the columns in the order {_listed(list(first.values()))}, "
+        f"--{_flag(other)} in the order {_listed(list(second.values()))}, so the wrong ones meet",
         path=schema.path,
-        hint=f"name them in one order, e.g. --{_flag(other)} {_listed([second[text] for text in first], ',')}",
+        hint=f"name both in one order, e.g. --{_flag(other)} {_listed([second[key] for key in first], ',')}",
     )
 
 
 def _disorder(role: str, found: Sequence[str], meant: Sequence[str], schema: Schema) -> DataError:
     return DataError(
-        f"--{_flag(role)} finds the columns in the order {_listed(found)}, and labels count them in that order",
+        f"--{_flag(role)} finds the columns in the order {_listed(found)}, in which labels would count them",
         path=schema.path,
         hint=f"name the columns in class order, e.g. --{_flag(role)} {_listed(meant, ',')}",
     )

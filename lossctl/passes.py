@@ -152,6 +152,8 @@ def _settings(each: Pass, threads: int) -> Settings:
         by=said["by"],
         where=said["where"],
         missing=said["missing"],
+        na=said["na"],
+        join=said["join"],
         reduction=said["reduction"],
         elements=said["elements"],
         width=said["width"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,7 +31,10 @@ BLOCK_ITEMS = 1 << 17  # values of one vector block: 1 MiB
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything a user can say about a pass apart from the losses and the files."""
+    """Everything a user can say about a pass apart from the losses and the files.
+
+    na, join: how the files are read, for the result to say; the data set does it.
+    """
 
     columns: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
     weight: str | None = None
@@ -45,6 +48,8 @@ class Settings:
     chunk_rows: int | None = None
     max_memory: int = 4 << 30
     where: str | None = None
+    na: Sequence[str] = ()
+    join: str = "strict"
     grad: bool = False
     ci: Bootstrap | None = None
     expect_rows: int | None = None
@@ -76,6 +81,12 @@ class Plan:
     @property
     def group_feed(self) -> Feed:
         return next(job.feeds["group"] for job in self.jobs if job.bound.loss.grouped)
+
+
+def listed_apart(settings: Settings, dataset: Any) -> Settings:
+    """The settings with comma lists of --by as single columns; a column may have a comma in its name."""
+    schema = Schema(dataset.columns)
+    return replace(settings, by=[each for name in settings.by for each in schema.listed(name)])
 
 
 def make_plan(specs: Sequence[Spec], settings: Settings, dataset: Any) -> Plan:

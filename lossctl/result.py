@@ -52,6 +52,22 @@ class RowCount:
     filtered: int = 0
     skipped: int = 0
 
+    def to_dict(self) -> dict[str, int]:
+        return {"read": self.read, "used": self.used, "filtered": self.filtered, "skipped": self.skipped}
+
+
+def conditions_of(
+    where: str | None, missing: str = "error", na: Sequence[str] = (), join: str = "strict"
+) -> dict[str, str]:
+    """What besides weights decides which rows count; what is not in force is left out."""
+    made = {
+        "where": where,
+        "nan": missing if missing != "error" else None,
+        "na": ",".join(na) or None if missing != "error" else None,
+        "join": join if join != "strict" else None,
+    }
+    return {name: value for name, value in made.items() if value is not None}
+
 
 @dataclass(frozen=True)
 class Part:
@@ -90,8 +106,9 @@ class Confidence:
 class Score:
     """One number: a loss, aggregated over one group of rows (`group` is empty for all of them).
 
-    rows: rows (or groups of a ranking) the loss used; ignored: those it left out; weight: their total
-    weight; nonfinite: rows by status whose own value is not finite; empty: nothing to aggregate.
+    rows: rows (or groups of a ranking) the loss used; weightless: those of them whose weight is zero, which
+    change nothing; ignored: those it left out; weight: the total weight; nonfinite: rows by status whose own
+    value is not finite; empty: nothing to aggregate.
     """
 
     spec: str
@@ -109,6 +126,12 @@ class Score:
     direction: str = "lower"
     empty: bool = False
     interval: Confidence | None = None
+    weightless: int = 0
+
+    @property
+    def counted(self) -> int:
+        """Rows that have a say."""
+        return self.rows - self.weightless
 
     @property
     def status(self) -> str:
@@ -129,6 +152,8 @@ class Score:
             "weight": plain(self.weight),
             "signature": self.signature,
         }
+        if self.weightless:
+            made["weightless"] = self.weightless
         if self.interval is not None:
             made["ci"] = self.interval.to_dict()
         if self.nonfinite:
@@ -148,7 +173,10 @@ class Score:
 
 @dataclass(frozen=True)
 class Result:
-    """All numbers of one pass over the data, with where they came from."""
+    """All numbers of one pass over the data, with where they came from.
+
+    conditions: what decided which rows count, as `conditions_of` has it.
+    """
 
     inputs: Sequence[InputFile]
     columns: Mapping[str, str | list[str]]
@@ -156,6 +184,7 @@ class Result:
     rows: RowCount
     scores: Sequence[Score]
     warnings: Sequence[str] = ()
+    conditions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def value(self) -> float:
@@ -174,12 +203,8 @@ class Result:
             "inputs": [file.to_dict() for file in self.inputs],
             "columns": {role: plain(columns) for role, columns in self.columns.items()},
             "guessed": list(self.guessed),
-            "rows": {
-                "read": self.rows.read,
-                "used": self.rows.used,
-                "filtered": self.rows.filtered,
-                "skipped": self.rows.skipped,
-            },
+            "rows": self.rows.to_dict(),
+            **({"conditions": dict(self.conditions)} if self.conditions else {}),
             "results": [score.to_dict() for score in self.scores],
             "warnings": list(self.warnings),
         }

@@ -35,13 +35,17 @@ class Candidates:
 
 
 def families(names: Sequence[str]) -> dict[str, Columns]:
-    """Columns numbered alike (p_0, p_1, ...) by their stem, two or more of each, in file order."""
-    found: dict[str, list[str]] = {}
+    """Columns numbered alike (p_0, p_1, ...) by their stem, two or more of each, by number."""
+    found: dict[str, list[tuple[float, str]]] = {}
     for name in names:
         match = _NUMBERED.fullmatch(name)
         if match:
-            found.setdefault(match[1].rstrip("_.-"), []).append(name)
-    return {stem: tuple(columns) for stem, columns in found.items() if len(columns) > 1}
+            found.setdefault(match[1].rstrip("_.-"), []).append((float(match[2]), name))
+    return {
+        stem: tuple(name for _, name in sorted(columns, key=lambda each: each[0]))
+        for stem, columns in found.items()
+        if len(columns) > 1
+    }
 
 
 def levels(columns: Columns) -> tuple[float, ...] | None:

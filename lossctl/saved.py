@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from lossctl.errors import DataError, ResourceError
@@ -36,11 +36,15 @@ class Entry:
 
 @dataclass(frozen=True)
 class Saved:
-    """A saved result; `weight` is the column its rows were weighted by."""
+    """A saved result; `weight` is the column its rows were weighted by.
+
+    conditions: what else decided which rows count, of all entries that have none of their own.
+    """
 
     path: str
     entries: Sequence[Entry]
     weight: str | None = None
+    conditions: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -82,12 +86,13 @@ def saved_from(data: Any, path: str) -> Saved:
     try:
         entries = [_entry(each) for each in data["results"]]
         weight = data.get("columns", {}).get("weight")
+        conditions = dict(data.get("conditions", {}))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _other(path, f"it is damaged ({type(error).__name__}: {error})") from None
     twice = len({entry.key for entry in entries}) != len(entries)
     if twice:
         raise _other(path, "the same loss and group stand in it twice")
-    return Saved(path, entries, weight)
+    return Saved(path, entries, weight, conditions)
 
 
 def _entry(data: Any) -> Entry:
@@ -130,6 +135,7 @@ def to_saved(shares: Sequence[Share]) -> dict[str, Any]:
     """The numbers of several checks as one `lossctl.result/1`, each with its check and conditions."""
     results = list({id(share.result): share.result for share in shares}.values())
     made = results[0].to_dict()
+    made.pop("conditions", None)
     merged = {json.dumps(file): file for result in results for file in result.to_dict()["inputs"]}
     made["inputs"] = list(merged.values())
     for result in results[1:]:

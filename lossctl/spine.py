@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lossctl.apply import Job, changed
 from lossctl.batch import Block, Reader, Tally
 from lossctl.columns import Feed
-from lossctl.errors import BadRow, DataError, NoRowsLeft
+from lossctl.errors import BadRow, DataError, NoRowsLeft, counted
 from lossctl.exact import Workspace, check_arithmetic
 from lossctl.loss.kinds import Largest, Mean, Pooled, Whole
 from lossctl.plan import Plan
@@ -44,7 +44,10 @@ Sampler = Callable[[SampleBlock], None]
 
 @dataclass
 class Outcome:
-    """What a pass leaves: a state per job, row accounts, and what was noticed on the way."""
+    """What a pass leaves: a state per job, row accounts, and what was noticed on the way.
+
+    underflows: the jobs on whose way a number too small for a double was rounded off.
+    """
 
     states: dict[str, State]
     tally: Tally
@@ -53,6 +56,7 @@ class Outcome:
     head: dict[Feed, Any]
     buckets: Any = None
     clipped: dict[str, int] = field(default_factory=dict)
+    underflows: set[str] = field(default_factory=set)
 
 
 class Worker:
@@ -64,6 +68,8 @@ class Worker:
         self.work = Workspace()
         self.sampling = sampling
         self.clipped: dict[str, int] = {}
+        self.underflows: set[str] = set()
+        self.job = ""
         self.states = {} if sampling else {job.bound.text: new_state(job, plan) for job in plan.jobs}
         self.buckets: Any = None
         if plan.settings.ci is not None and not sampling:
@@ -98,14 +104,19 @@ class Worker:
         with np.errstate(all="ignore"):
             if self.sampling:
                 return self._sample(block)
-            self._fold(block)
+            with np.errstate(under="call", call=self._underflowed):
+                self._fold(block)
             return None
+
+    def _underflowed(self, kind: str, flag: int) -> None:
+        self.underflows.add(self.job)
 
     def _fold(self, block: Block) -> None:
         shared: dict[Any, Any] = {}
         groups = len(self.plan.reading.groups) if self.plan.reading.groups is not None else 0
         drawn = self.buckets.codes(block) if self.buckets is not None else None
         for job in self.plan.jobs:
+            self.job = job.bound.text
             terms = job.terms(block, shared)
             if job.unclipped is not None:
                 other = job.unclipped.terms(block, shared).columns
@@ -202,6 +213,7 @@ def run(
     first.reader.merge_flags([w.reader for w in rest])
     for other in rest:
         first.reader.tally.add(other.reader.tally)
+        first.underflows |= other.underflows
         for name, many in other.clipped.items():
             first.clipped[name] = first.clipped.get(name, 0) + many
         for name, state in first.states.items():
@@ -216,7 +228,8 @@ def run(
     expected = plan.settings.expect_rows
     if expected is not None and tally.read != expected:
         raise DataError(
-            f"there are {tally.read} rows where {expected} are expected",
+            f"there {'is' if tally.read == 1 else 'are'} {counted(tally.read, 'row', 'rows')} "
+            f"where {expected:,} {'is' if expected == 1 else 'are'} expected",
             path=dataset.sources[0].path if len(dataset.sources) == 1 else None,
             hint="is the data complete, and of the right run?",
         )
@@ -226,7 +239,14 @@ def run(
             hint="there is nothing to judge",
         )
     return Outcome(
-        first.states, tally, counter.rows_of, _notes(workers), _head(workers), first.buckets, first.clipped
+        first.states,
+        tally,
+        counter.rows_of,
+        _notes(workers),
+        _head(workers),
+        first.buckets,
+        first.clipped,
+        first.underflows,
     )
 
 

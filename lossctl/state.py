@@ -86,10 +86,11 @@ class Counts:
 
 
 class State(ABC):
-    """Common part: rows that counted and rows the loss left out."""
+    """Common part: rows that counted, those of weight zero among them, and rows the loss left out."""
 
     def __init__(self) -> None:
         self.rows = Counts()
+        self.weightless = Counts()
         self.ignored = Counts()
         self.repeat = 1
         self.columns = 1
@@ -121,8 +122,17 @@ class State(ABC):
     ) -> None:
         """Take in rows that all count."""
 
+    def absent(self, weight: Array, codes: Codes | None, groups: int) -> NDArray[np.bool_] | None:
+        """Count and give the rows of weight zero, None where there are none."""
+        if weight.all():
+            return None
+        absent: NDArray[np.bool_] = weight == 0.0
+        self.weightless.add(int(np.count_nonzero(absent)), None if codes is None else codes[absent], groups)
+        return absent
+
     def merge(self, other: Any) -> None:
         self.rows.merge(other.rows)
+        self.weightless.merge(other.weightless)
         self.ignored.merge(other.ignored)
         self.repeat = max(self.repeat, other.repeat)
         self.columns = max(self.columns, other.columns)
@@ -160,7 +170,7 @@ class TermState(State):
         if weight is not None:
             self.weighted = True
             self.weight.add(weight, codes, groups, work, True)
-        absent = None if weight is None or weight.all() else weight == 0.0
+        absent = None if weight is None else self.absent(weight, codes, groups)
         self._size(len(terms))
         for place, term in enumerate(terms):
             if isinstance(term, int):
@@ -236,6 +246,7 @@ class MaxState(State):
         self.top: Array = np.full(1, -np.inf)
         self.weight = Sums()
         self.weighted = False
+        self.undefined = Counts()
 
     def _grow(self, size: int) -> None:
         if size > len(self.top):
@@ -248,17 +259,22 @@ class MaxState(State):
         if weight is not None:
             self.weighted = True
             self.weight.add(weight, codes, groups, work, True)
+            self.absent(weight, codes, groups)
             values = np.where(weight > 0.0, values, -np.inf)
         if codes is not None:
             self._grow(groups)
             np.maximum.at(self.top, codes, values)
         elif len(values):
             self.top[0] = np.maximum(self.top[0], np.max(values))
+        if np.isnan(self.top).any():
+            odd = np.isnan(values)
+            self.undefined.add(int(np.count_nonzero(odd)), None if codes is None else codes[odd], groups)
 
     def merge(self, other: MaxState) -> None:
         super().merge(other)
         self._grow(len(other.top))
         self.top[: len(other.top)] = np.maximum(self.top[: len(other.top)], other.top)
+        self.undefined.merge(other.undefined)
         self.weight.merge(other.weight)
         self.weighted |= other.weighted
 
@@ -283,6 +299,7 @@ class KeptState(State):
     ) -> None:
         kept = [np.array(t) for t in terms]
         if weight is not None:
+            self.absent(weight, codes, groups)
             present = weight > 0.0  # weight 0 means the row is not there
             kept, weight = [t[present] for t in kept], weight[present]
             codes = None if codes is None else codes[present]

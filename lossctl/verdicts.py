@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from lossctl.result import Confidence, InputFile, plain
+from lossctl.result import Confidence, InputFile, RowCount, plain
 from lossctl.version import __version__
 
 SCHEMA = "lossctl.gate/1"
@@ -85,7 +85,8 @@ class Rule:
 class Verdict:
     """What became of one check in one group; `value` is None where there is no number.
 
-    interval: the confidence interval of the value, where the check asked for one.
+    interval: the confidence interval of the value, where the check asked for one; weightless: rows of
+    weight zero among the rows; account: what became of all rows of the check's pass, where it had any left.
     """
 
     check: Check
@@ -96,6 +97,8 @@ class Verdict:
     rows: int = 0
     signature: str = ""
     interval: Confidence | None = None
+    weightless: int = 0
+    account: RowCount | None = None
 
     @property
     def outcome(self) -> str:
@@ -127,6 +130,8 @@ class Verdict:
             "status": self.status,
             "ci": None if self.interval is None else self.interval.to_dict(),
             "rows": self.rows,
+            **({"weightless": self.weightless} if self.weightless else {}),
+            "account": None if self.account is None else self.account.to_dict(),
             "signature": self.signature,
             "rules": [rule.to_dict() for rule in self.rules],
         }
@@ -156,6 +161,24 @@ class Report:
             "not_significant": outcomes.count(NOT_SIGNIFICANT),
             "warnings": sum(verdict.counts_as == "warning" for verdict in self.verdicts),
         }
+
+    def row_notes(self, verbose: bool = False) -> list[str]:
+        """Rows that were skipped, or with `verbose` what became of all rows, by check where that differs."""
+        checks: dict[RowCount, dict[str, None]] = {}
+        for verdict in self.verdicts:
+            if verdict.account is not None:
+                checks.setdefault(verdict.account, {})[verdict.check.name] = None
+        made = []
+        for account, names in checks.items():
+            head = f"{', '.join(names)}: " if len(checks) > 1 else ""
+            if verbose:
+                made.append(
+                    f"{head}{account.read:,} rows read: {account.used:,} used, {account.skipped:,} skipped, "
+                    f"{account.filtered:,} filtered"
+                )
+            elif account.skipped:
+                made.append(f"{head}{account.skipped:,} of {account.read:,} rows were skipped")
+        return made
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form, `lossctl.gate/1`, as plain data."""

@@ -377,6 +377,7 @@ def test_of_int_scaled_and_identity_of_values() -> None:
     assert specials.scaled(-2) == ExactSum(-6, nan=2, posinf=10, neginf=4)
     assert specials.scaled(0) == ExactSum()
     assert specials != 3
+    assert (specials == 3) is False
     assert repr(ExactSum.of_int(3)) == "ExactSum(3.0)"
     with pytest.raises(TypeError):
         hash(specials)

@@ -274,7 +274,7 @@ class TestJoin:
         assert done.returncode == 0, done.stderr
         data = json.loads(done.stdout)
         assert [(each["rows"], each["value"]) for each in data["checks"]] == [(3, 1 / 3), (2, 0.25)]
-        assert "1 rows of" in done.stderr
+        assert "1 row of" in done.stderr
         refused = lossctl("gate", "-c", "sub/lossctl.toml", "-o", "json:sub/t.csv", cwd=folder)
         assert refused.returncode == 2
 

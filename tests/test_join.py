@@ -367,8 +367,8 @@ class TestRefusals:
         pred, true = {"k": list(range(10)), "p": [0] * 10}, {"k": list(range(4, 20)), "y": [0] * 16}
         error = told(DataError, lambda: pairs(tmp_path, pred, true))
         assert error.exit_code == 3
-        assert "10 of 16 only in targets (first: k=10, k=11, k=12)" in str(error)
-        assert "4 of 10 only in predictions (first: k=0, k=1, k=2)" in str(error)
+        assert "true.parquet (first: k=10, k=11, k=12)" in str(error)
+        assert "pred.parquet (first: k=0, k=1, k=2)" in str(error)
         assert "--join inner scores the 6 shared rows" in str(error)
 
     @pytest.mark.parametrize("how", ["strict", "inner"])
@@ -435,7 +435,8 @@ class TestCommand:
     def test_strict_refuses_and_inner_counts(self, files: tuple[str, str]) -> None:
         done = self.run(files, "--on", "id")
         assert done.returncode == 3
-        assert "1 of 4 only in targets (first: id=z), 1 of 4 only in predictions (first: id=x)" in done.stderr
+        pred, true = files
+        assert f"1 of 4 only in {true} (first: id=z), 1 of 4 only in {pred} (first: id=x)" in done.stderr
         done = self.run(files, "--on", "id", "--join", "inner", "-f", "json")
         assert done.returncode == 0, done.stderr
         told = json.loads(done.stdout)
@@ -446,7 +447,7 @@ class TestCommand:
             ("true.csv", 4),
         ]
         assert len(told["warnings"]) == 2
-        assert "1 rows of" in told["warnings"][0]
+        assert "1 row of" in told["warnings"][0]
 
     def test_filters_weights_and_groups_of_either_file(self, files: tuple[str, str]) -> None:
         inner = ("--on", "id", "--join", "inner")
@@ -465,7 +466,7 @@ class TestCommand:
             files, "--on", "id", "--join", "inner", "--reduction", "none", "--id", "id", "-f", "csv"
         )
         assert done.stdout.splitlines() == ["row,id,mae", "0,c,0.5", "2,a,0", "3,b,2"]
-        assert "have no target" in done.stderr
+        assert "has no target" in done.stderr
 
     def test_standard_input_is_either_side(self, files: tuple[str, str], tmp_path: Path) -> None:
         for name, start in (("pred", 0), ("true", 1)):

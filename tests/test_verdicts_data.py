@@ -10,6 +10,7 @@ from test_verdicts import INF, MADE, NAN, TENTH, baseline, entry, one, rule, sco
 from lossctl.errors import UsageError
 from lossctl.gate import Baseline, judge, unjudged
 from lossctl.result import Confidence, InputFile
+from lossctl.saved import Saved
 from lossctl.verdicts import Check, Report, Rule, Verdict
 from lossctl.version import __version__
 
@@ -98,11 +99,15 @@ class TestMaking:
         same = {"check": "c", "conditions": {"weight": "w", "where": "a > 1"}}
         assert one(check, score(1.0), baseline(entry(1.0, **same))).outcome == "pass"
 
-    def test_a_result_of_compute_knows_its_weight_only(self) -> None:
+    def test_a_result_of_compute_has_the_conditions_of_its_run(self) -> None:
         check = Check("c", "mae", regression=TENTH, conditions={"weight": "w", "where": "a > 1"})
-        assert one(check, score(1.0), baseline(entry(1.0), weight="w")).outcome == "pass"
-        assert self.changes(check, baseline(entry(1.0), weight="v")) == ["weight=v -> weight=w"]
-        assert self.changes(check, baseline(entry(1.0))) == ["weight=none -> weight=w"]
+        same = Baseline(Saved("base.json", [entry(1.0)], "w", {"where": "a > 1"}))
+        assert one(check, score(1.0), same).outcome == "pass"
+        assert self.changes(check, baseline(entry(1.0), weight="w")) == ["where=none -> where=a > 1"]
+        weighted = Check("c", "mae", regression=TENTH, conditions={"weight": "w"})
+        assert one(weighted, score(1.0), baseline(entry(1.0), weight="w")).outcome == "pass"
+        assert self.changes(weighted, baseline(entry(1.0), weight="v")) == ["weight=v -> weight=w"]
+        assert self.changes(weighted, baseline(entry(1.0))) == ["weight=none -> weight=w"]
         unweighted = Check("c", "mae", regression=TENTH)
         assert self.changes(unweighted, baseline(entry(1.0), weight="v")) == ["weight=v -> weight=none"]
 
@@ -151,6 +156,7 @@ class TestData:
                     "ci": interval.to_dict(),
                     "rows": 10,
                     "signature": MADE,
+                    "account": None,
                     "rules": [rules[0].to_dict()],
                 }
             ],

@@ -34,7 +34,7 @@ def command(name: str) -> Any:
 
 def run(text: str, files: Sequence[str], **values: Any) -> None:
     """Evaluate `text` over `files` and print, write and judge the result."""
-    from lossctl.plan import make_plan
+    from lossctl.plan import listed_apart, make_plan
     from lossctl.render import FORMATS
     from lossctl.render.output import check_targets
 
@@ -51,7 +51,7 @@ def run(text: str, files: Sequence[str], **values: Any) -> None:
         refuse_row_formats(targets)
     with opened(files, values, settings.max_memory) as dataset:
         check_targets(targets, [s.path for s in dataset.sources], clobber=not values["no_clobber"])
-        plan = make_plan(specs, settings, dataset)
+        plan = make_plan(specs, listed_apart(settings, dataset), dataset)
         if values["reduction"] == "none":
             from lossctl.cli.samples import run_samples
 

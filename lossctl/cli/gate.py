@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from inspect import Parameter
 from typing import Annotated, Any
 
@@ -64,17 +65,18 @@ def _parameters() -> list[Parameter]:
         ),
         own(
             *("init", str | None, "--init"),
-            metavar="FILE",
+            metavar="DATA",
             help="Print a starter configuration; with -c write it.",
         ),
         *input_parameters(["target", "pred"]),
         *options(
             *shared,
-            *("threads", "progress", "color", "digits", "quiet"),
+            *("threads", "progress", "color", "digits", "quiet", "verbose"),
             by={"help": "Judge each group; repeatable."},
             nan={"default": None},
             format_={"help": "table, json, markdown, github, junit or openmetrics."},
             output={"help": "Also write there; github:step-summary appends to it."},
+            verbose={"help": "Also show what became of all rows in tables."},
         ),
     ]
 
@@ -135,7 +137,7 @@ def _config(path: str | None, alone: bool) -> Any:
         if path is None:
             raise UsageError(
                 "no lossctl.toml here or above",
-                hint="make one with: lossctl gate --init FILE, or give --max 'SPEC=LIMIT'",
+                hint="make one with: lossctl gate --init DATA -c lossctl.toml, or give --max 'SPEC=LIMIT'",
             )
     return GateConfig() if path is None else load(path)
 
@@ -173,12 +175,14 @@ def _report(plans: Sequence[Any], done: Sequence[Any], baseline: Any, path: str 
         if owner.result is None:
             verdicts.append(unjudged(plan.check, owner.reason))
         else:
-            verdicts += judge(plan.check, owner.result.scores, baseline)
+            made = judge(plan.check, owner.result.scores, baseline)
+            verdicts += [replace(verdict, account=owner.result.rows) for verdict in made]
     results = [each.result for each in done if each.result is not None]
     inputs = list({file.path: file for result in results for file in result.inputs}.values())
     notes = [visible(f"{plan.check.name}: {note}", 1000) for plan in plans for note in plan.notes]
     warnings = list(dict.fromkeys([*notes, *(note for result in results for note in result.warnings)]))
-    return Report(verdicts, inputs, path, warnings)
+    report = Report(verdicts, inputs, path, warnings)
+    return replace(report, warnings=[*warnings, *(visible(note, 1000) for note in report.row_notes())])
 
 
 def _update(plans: Sequence[Any], done: Sequence[Any], path: str) -> None:
@@ -206,20 +210,17 @@ def _write(report: Any, targets: Sequence[Any], values: Mapping[str, Any]) -> No
     from lossctl.render.output import Stdout, atomic
 
     warn(report.warnings, values)
+    drawn = {"digits": values["digits"], "verbose": values["verbose"]}
     for target in targets:
         if target.format == "step-summary":
             write_summary(report, target.path)
             continue
         with atomic(target.path) as file:
-            file.write(
-                render_gate(report, target.format, digits=values["digits"]).encode(
-                    "utf-8", "backslashreplace"
-                )
-            )
+            file.write(render_gate(report, target.format, **drawn).encode("utf-8", "backslashreplace"))
     terminal = sys.stdout is not None and sys.stdout.isatty()
     colored = use_color(values["color"], terminal)
     out = Stdout()
-    out.write(render_gate(report, values["format_"], digits=values["digits"], color=colored).encode())
+    out.write(render_gate(report, values["format_"], color=colored, **drawn).encode())
     out.flush()
 
 

@@ -60,6 +60,11 @@ def write_starter(data: str, path: str | None) -> None:
     """To standard output, or to `path` where there is nothing yet."""
     from lossctl.render.output import Stdout, atomic
 
+    if data.lower().endswith(".toml"):
+        raise UsageError(
+            f"--init takes a data file to write a configuration for, not {visible(data)}",
+            hint=f"write: lossctl gate --init DATA -c {visible(data)}",
+        )
     if path is not None and os.path.lexists(path):
         raise UsageError(f"{visible(path)} exists", hint="name another file with -c, or move it away")
     text = starter(data, os.path.dirname(path) if path is not None else "")

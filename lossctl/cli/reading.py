@@ -45,6 +45,7 @@ def settings_said(values: dict[str, Any], **own: Any) -> Any:
     made = {name: values[name] for name in (*plain, "expect_rows") if name in values}
     made |= {name: values[name] or () for name in ("by", "ids") if name in values}
     made |= {"missing": values["nan"], "max_memory": memory(values["max_memory"])}
+    made |= {"na": values["na"] or (), "join": values.get("join") or "strict"}
     return Settings(columns=columns_said(values), **{**made, **own})
 
 

@@ -17,10 +17,14 @@ from lossctl.loss.kinds import Ragged
 from lossctl.render import DIGITS
 from lossctl.render.grid import column_notes
 from lossctl.render.output import atomic, stdout_for
-from lossctl.render.samples import SampleColumn, open_writer
+from lossctl.render.samples import Kind, SampleColumn, open_writer
 from lossctl.result import RowCount, check_counts
 from lossctl.spine import SampleBlock
 from lossctl.spine import run as evaluate
+
+_INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32")  # what an int64 holds
+_FLOATS = ("halffloat", "float", "double")
+_TYPES = {"int": np.int64, "number": np.float64}
 
 
 def run_samples(plan: Any, dataset: Any, targets: Sequence[Any], values: Mapping[str, Any]) -> None:
@@ -29,7 +33,8 @@ def run_samples(plan: Any, dataset: Any, targets: Sequence[Any], values: Mapping
     if len(units) > 1:
         raise UsageError("losses per row and losses per group cannot share one per-sample output")
     columns = [SampleColumn("row", "int")]
-    columns += [SampleColumn(name, "text") for name in values["ids"] or ()]
+    ids = {name: _id_kind(dataset, name) for name in values["ids"] or ()}
+    columns += [SampleColumn(name, kind, carried=True) for name, kind in ids.items()]
     columns += [SampleColumn(spec.text, "number") for spec in plan.specs]
     columns += [SampleColumn(name, kind) for name, kind in _gradients(plan)]
     if values["verbose"]:
@@ -45,7 +50,7 @@ def run_samples(plan: Any, dataset: Any, targets: Sequence[Any], values: Mapping
         writers = [open_writer(kind, sink, columns, digits=digits) for kind, sink in sinks]
 
         def sample(block: SampleBlock) -> None:
-            made, masks = _columns(block)
+            made, masks = _columns(block, ids)
             for writer in writers:
                 writer.write(made, masks)
 
@@ -71,11 +76,24 @@ def _gradients(plan: Any) -> list[tuple[str, Any]]:
     return made
 
 
-def _columns(block: SampleBlock) -> tuple[dict[str, Any], dict[str, Any]]:
+def _id_kind(dataset: Any, name: str) -> Kind:
+    """A column of numbers stays one; what is written as text, all of CSV too, is passed on as written."""
+    type_ = next((str(column.type) for column in dataset.columns if column.name == name), "")
+    return "int" if type_ in _INTEGERS else "number" if type_ in _FLOATS else "text"
+
+
+def _columns(block: SampleBlock, ids: Mapping[str, Kind]) -> tuple[dict[str, Any], dict[str, Any]]:
     made: dict[str, Any] = {"row": block.rows}
     masks: dict[str, Any] = {}
     for name, column in block.extra.items():
-        made[name] = [None if v is None else str(v) for v in _texts(column)]
+        cells = _texts(column)
+        if ids[name] == "text":
+            made[name] = [None if v is None else str(v) for v in cells]
+            continue
+        gone = np.array([v is None for v in cells], np.bool_)
+        made[name] = np.array([0 if v is None else v for v in cells], _TYPES[ids[name]])
+        if gone.any():
+            masks[name] = gone
     for name, values in block.values.items():
         made[name] = values
         used = block.used[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,8 +12,9 @@ from typer.core import TyperGroup
 
 from lossctl.cli.plain import read_plainly
 from lossctl.cli.shared import FLAGS
+from lossctl.errors import DataError, UsageError, visible
 from lossctl.loss.registry import all_losses
-from lossctl.loss.spec import Spec
+from lossctl.loss.spec import Spec, parse
 
 __all__ = ["columns_said", "inputs_of", "spec_group"]
 
@@ -32,7 +34,26 @@ class LossGroup(TyperGroup):
         return type(self).build(name)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        return args[0], self.get_command(ctx, args[0]), args[1:]
+        try:
+            return args[0], self.get_command(ctx, args[0]), args[1:]
+        except UsageError as error:
+            if not os.path.isfile(args[0]):
+                raise
+            raise UsageError(
+                f"'{visible(args[0])}' is a file where a loss is expected",
+                hint=f"the loss comes first: {ctx.command_path} LOSS FILE",
+            ) from error
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except DataError as error:
+            word = str(error.facts.get("path", ""))
+            if _is_loss(word) and not os.path.lexists(word):
+                error.hint = (
+                    f"'{visible(word)}' is a loss: join losses with commas, as in LOSS,{visible(word)}"
+                )
+            raise
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         return list(super().parse_args(ctx, _loss_first(args)))
@@ -43,6 +64,13 @@ class LossGroup(TyperGroup):
             families.setdefault(loss.family, []).append(loss.name)
         with formatter.section("Losses"):
             formatter.write_dl([(family, ", ".join(names)) for family, names in families.items()])
+
+
+def _is_loss(word: str) -> bool:
+    try:
+        return bool(parse(word))
+    except UsageError:
+        return False
 
 
 def _loss_first(args: list[str]) -> list[str]:

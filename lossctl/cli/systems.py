@@ -40,9 +40,10 @@ class Systems:
 
     def evaluated(self, path: str, baseline: str) -> Any:
         """The run of one file, its rows paired with the baseline's and found to have the same targets."""
-        from lossctl.plan import make_plan
+        from lossctl.plan import listed_apart, make_plan
 
         with self._open([path]) as dataset:
+            self.settings = listed_apart(self.settings, dataset)
             plan = make_plan(self.specs, self.settings, dataset)
             if self._base is None:
                 self._base, self._names = plan, [column.name for column in dataset.columns]
@@ -107,7 +108,12 @@ class Systems:
             both = name in names and name in self._names and name not in (self.keys or ())
             return f"{side}.{name}" if both else name
 
-        wanted = self._agreeing(baseline, path, alone, own)
+        try:
+            wanted = self._agreeing(baseline, path, alone, own)
+        except DataError as error:
+            if "only_in_targets" in error.facts:  # a comparison has no --join
+                error.hint = "a comparison is of the same rows: leave the other ones out of the files"
+            raise
         ours = self.settings
         columns = {
             role: own(said, "target") if isinstance(said, str) else [own(each, "target") for each in said]
@@ -133,6 +139,7 @@ class Systems:
 
         mine, its = (_paired_columns(each, self.settings) for each in (self._base, alone))
         pairs = [(own(a, "pred"), own(b, "target")) for a, b in zip(mine, its, strict=True)]
+        said = {own(name, "pred"): name for name in mine} | {KEPT: KEPT}
         wanted: dict[str, Any] = {}
         keeps: list[Any] = []
         for plan, names, side in ((self._base, mine, "pred"), (alone, its, "target")):
@@ -147,7 +154,8 @@ class Systems:
                     if found is None and keeps:
                         row = kept_apart(batch, *keeps)
                         found = None if row is None else (row, KEPT)
-                    _refuse(None if found is None else (start + found[0], found[1]), baseline, path)
+                    if found is not None:
+                        _refuse((start + found[0], said[found[1]]), path, baseline, keyed=True)
                     start += batch.num_rows
                 if self.tick is not None:
                     self.tick(piece.rows, piece.nbytes)
@@ -170,7 +178,8 @@ def _paired_columns(plan: Any, settings: Any) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _refuse(found: tuple[int, str | None] | None, baseline: str, path: str) -> None:
+def _refuse(found: tuple[int, str | None] | None, baseline: str, path: str, *, keyed: bool = False) -> None:
+    """Refuse the row of `path`, which `baseline` has otherwise; `keyed` where a key paired the two."""
     if found is None:
         return
     row, column = found
@@ -188,9 +197,11 @@ def _refuse(found: tuple[int, str | None] | None, baseline: str, path: str) -> N
             hint="filter by columns that are the same in both",
         )
     raise DataError(
-        f"differs from {visible(baseline)}",
+        f"differs from {visible(baseline)}" + (" in the row of the same key" if keyed else ""),
         path=path,
         row=row,
         column=column,
-        hint="rows are not the same; pair them by a key with --on",
+        hint="correct one of the files, or choose a key with --on that tells all rows apart"
+        if keyed
+        else "rows are not the same; pair them by a key with --on",
     )

@@ -17,6 +17,7 @@ from lossctl.cli.shared import Option, check_choices, made_command, options
 from lossctl.cli.specs import inputs_of, spec_group
 from lossctl.cli.terminal import warn
 from lossctl.errors import UsageError
+from lossctl.loss.kinds import Pooled, Whole
 from lossctl.loss.spec import Spec, parse
 from lossctl.machine import keep_freed_memory
 from lossctl.options import files_parameter, input_parameters, point_to_spec
@@ -71,6 +72,7 @@ def _run(text: str, files: Sequence[str], **values: Any) -> None:
     check_choices(values, [each for each in SAMPLE_FORMATS if each != "parquet"])
     keep_freed_memory()
     specs = parse(text, like=values["like"])
+    _check_rows(specs[0])
     targets = outputs(values["output"], SAMPLE_FORMATS)
     with opened(files, values, memory(values["max_memory"])) as dataset:
         check_targets(targets, [s.path for s in dataset.sources], clobber=not values["no_clobber"])
@@ -84,6 +86,16 @@ def _run(text: str, files: Sequence[str], **values: Any) -> None:
         warn([*dataset.warnings, *clipped(plan, outcome)], values)
         spelt = _numeric(dataset, ids)
     _write(worst, {name: name in spelt for name in ids}, targets, values)
+
+
+def _check_rows(spec: Spec) -> None:
+    for term in spec.terms:
+        own = term.bound.loss.reduction
+        if isinstance(own, Pooled | Whole) and not own.row:
+            raise UsageError(
+                f"{term.bound.loss.name} has no value per row, so no row is the worst",
+                hint="choose a loss with a value per row, such as mse or bce",
+            )
 
 
 def _names(dataset: Any) -> list[str]:
@@ -143,37 +155,42 @@ def _write(worst: Worst, ids: Mapping[str, bool], targets: Sequence[Any], values
         "row": np.array([row for _, row, _, _ in worst.rows], np.int64),
         worst.name: np.array([value for _, _, value, _ in worst.rows], np.float64),
     }
+    missing: dict[str, Any] = {}
     for name, spelt in ids.items():
         shown = f"data.{name}" if name in block else name
-        kind, cells = _cells([extra[name] for _, _, _, extra in worst.rows], spelt)
-        columns.append(SampleColumn(shown, kind))
-        block[shown] = cells
+        found = [extra[name] for _, _, _, extra in worst.rows]
+        kind, block[shown] = _cells(found, spelt)
+        columns.append(SampleColumn(shown, kind, carried=True))
+        if kind != "text":
+            missing[shown] = np.array([value is None for value in found], np.bool_)
     options = {} if values["digits"] is None else {"digits": values["digits"]}
     for target in targets:
         with atomic(target.path, clobber=not values["no_clobber"]) as file:
             writer = open_writer(target.format, file, columns, **options)
-            writer.write(block)
+            writer.write(block, missing)
             writer.close()
     out = stdout_for(values["format_"])
     writer = open_writer(values["format_"], out, columns, **options)
-    writer.write(block)
+    writer.write(block, missing)
     writer.close()
     out.flush()
 
 
 def _cells(found: Sequence[Any], spelt: bool) -> tuple[Any, Any]:
-    """Numbers as numbers where all are, also `spelt` ones; everything else as text."""
-    if spelt and all(isinstance(value, str) and _NUMBER.fullmatch(value) for value in found):
-        whole = all(_WHOLE.fullmatch(value) for value in found)
-        found = [int(value) if whole else float(value) for value in found]
-    kinds = {type(value) for value in found}
-    if kinds == {int} and all(-(2**63) <= value < 2**63 for value in found):
-        return "int", np.array(found, np.int64)
+    """Numbers as numbers where all are, also `spelt` ones, 0 for a missing one; everything else as text."""
+    there = [value for value in found if value is not None]
+    if spelt and all(isinstance(value, str) and _NUMBER.fullmatch(value) for value in there):
+        whole = all(_WHOLE.fullmatch(value) for value in there)
+        there = [int(value) if whole else float(value) for value in there]
+    kinds = {type(value) for value in there}
+    whole = kinds == {int} and all(-(2**63) <= value < 2**63 for value in there)
     if kinds == {float}:
-        if all(math.isfinite(v) and v == int(v) and abs(v) < 2**53 for v in found):
-            return "int", np.array(found, np.int64)
-        return "number", np.array(found, np.float64)
-    return "text", [_text(value) for value in found]
+        whole = all(math.isfinite(v) and v == int(v) and abs(v) < 2**53 for v in there)
+    elif not whole:
+        return "text", [_text(value) for value in found]
+    cells = np.zeros(len(found), np.int64 if whole else np.float64)
+    cells[[value is not None for value in found]] = there
+    return "int" if whole else "number", cells
 
 
 def _text(value: Any) -> str | None:

@@ -159,7 +159,7 @@ def _refuse_parameter(part: str, offset: int, whole: str, before: Bound) -> None
         at = offset + len(part) - len(part.lstrip())
         raise BadSpec(
             whole,
-            f"'{visible(key.strip())}' is a parameter of {before.loss.name}, and parameters are joined by ':'",
+            f"'{visible(key.strip())}' is a parameter of {before.loss.name}; parameters are joined by ':'",
             at=at,
         )
 
@@ -189,7 +189,9 @@ def _bound(body: str, at: int, whole: str, like: str | None, given: Mapping[str,
         key, equals, value = piece.partition("=")
         key = key.strip()
         if not equals or not key:
-            raise BadSpec(whole, f"'{piece}' is not name=value", at=at + offset)
+            names = ", ".join(param.kebab for param in loss.params.values()) or "none"
+            hint = f"the parameters of {loss.name} are: {names}"
+            raise BadSpec(whole, f"'{piece}' is not name=value", at=at + offset, hint=hint)
         snake = key.replace("-", "_")
         if snake in params or snake in columns:
             raise BadSpec(whole, f"'{key}' is set twice", at=at + offset)

@@ -66,6 +66,7 @@ def rmse(residual: Residual) -> tuple[Array, int]:
     Gradient: of a row alone sign(r); of a vector row r / √(k·Σr²).
     Aggregate: the root is taken once, of the exact mean; a row alone gives |r|.
     Use when: an error in the target's own unit is wanted that punishes large errors.
+    Numerics: squares as in mse, so an error below 1.6e-162 counts as 0.
     See also: mse.
     References: Gauss (1809), Theoria motus corporum coelestium.
 
@@ -102,6 +103,7 @@ def r2_loss(target: Real, pred: Real) -> tuple[Array, Array]:
         predicting the mean.
     Avoid when: the target hardly varies; with a constant target it is infinite, or undefined when the
         prediction is perfect too.
+    Numerics: squares of errors as in mse.
     References: Wright (1921), Correlation and Causation.
 
     >>> import lossctl

@@ -34,6 +34,8 @@ def mse(residual: Residual) -> Array:
     Gradient: 2r.
     Use when: large errors are disproportionately bad and the noise is roughly Gaussian.
     Avoid when: outliers dominate (huber, mae), or targets are class labels (bce, cross-entropy).
+    Numerics: a square below 2.2e-308 (|r| < 1.5e-154) loses digits and becomes 0 (|r| < 1.6e-162); beyond
+        |r| = 1.3e154 it is infinite.
     See also: rmse is its root, half-mse its half, r2-loss scales it by the variance of the target.
     References: Gauss (1809), Theoria motus corporum coelestium.
 
@@ -217,6 +219,7 @@ def half_mse(residual: Residual) -> Array:
     Formula: ½r², r = pred − target.
     Gradient: r.
     Use when: numbers are compared with a training objective that has the half.
+    Numerics: squares as in mse.
     See also: mse is twice as large.
     References: Gauss (1809), Theoria motus corporum coelestium.
 

@@ -31,10 +31,11 @@ Flags = NDArray[np.bool_]
 @dataclass(frozen=True)
 class SampleColumn:
     """One column: int (int64), text (list of str or None), number (float64), vector (rows of float64), or
-    ragged (a list of two-dimensional arrays, one per row)."""
+    ragged (a list of two-dimensional arrays, one per row). `carried`: data, no loss that may be ignored."""
 
     name: str
     kind: Kind
+    carried: bool = False
 
 
 @dataclass(frozen=True)

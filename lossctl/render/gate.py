@@ -27,10 +27,17 @@ SUMMARY = "github:step-summary"
 _VARIABLE = "GITHUB_STEP_SUMMARY"
 
 
-def render_gate(report: Report, format: str, *, digits: int | None = None, color: bool = False) -> str:  # noqa: A002
+def render_gate(
+    report: Report,
+    format: str,  # noqa: A002
+    *,
+    digits: int | None = None,
+    color: bool = False,
+    verbose: bool = False,
+) -> str:
     """`report` as text ending in a newline."""
     if format == "table":
-        return gate_table(report, digits=digits or DIGITS, color=color)
+        return gate_table(report, digits=digits or DIGITS, color=color, verbose=verbose)
     if format == "markdown":
         return gate_markdown(report, digits=digits or DIGITS)
     if format == "json":

@@ -15,7 +15,7 @@ _COLORS = {"PASS": "32", "FAIL": "1;31", "WARN": "33", "????": "33"}
 _SIGNS = {("max", False): "<=", ("max", True): ">", ("min", False): ">=", ("min", True): "<"}
 
 
-def gate_table(report: Report, *, digits: int = DIGITS, color: bool = False) -> str:
+def gate_table(report: Report, *, digits: int = DIGITS, color: bool = False, verbose: bool = False) -> str:
     """One line per check, group and rule; the account below."""
     rows = [
         [_mark(verdict, rule), shown(verdict.label), compared(verdict, rule, digits), shown(text)]
@@ -29,7 +29,7 @@ def gate_table(report: Report, *, digits: int = DIGITS, color: bool = False) -> 
         if color:
             padded[0] = f"\x1b[{_COLORS[row[0]]}m{padded[0]}\x1b[0m"
         lines.append("  ".join(padded).rstrip())
-    return "\n".join([*lines, "", summary(report)]) + "\n"
+    return "\n".join([*lines, "", *map(shown, report.row_notes(verbose)), summary(report)]) + "\n"
 
 
 def gate_markdown(report: Report, *, digits: int = DIGITS) -> str:
@@ -47,7 +47,8 @@ def gate_markdown(report: Report, *, digits: int = DIGITS) -> str:
             mark = "not significant" if rule.outcome == NOT_SIGNIFICANT else _mark(verdict, rule)
             lines.append(f"| {mark.replace('????', 'inconclusive')} | {cells_} |")
     signatures = dict.fromkeys(v.signature for v in report.verdicts if v.signature)
-    lines += ["", markdown_text(summary(report))]
+    for note in (*report.row_notes(), summary(report)):
+        lines += ["", markdown_text(note)]
     if signatures:
         lines += ["", "Signature: " + ", ".join(map(markdown_code, signatures))]
     return "\n".join(lines) + "\n"
@@ -65,7 +66,7 @@ def summary(report: Report) -> str:
 def compared(verdict: Verdict, rule: Rule, digits: int = DIGITS) -> str:
     """`0.12535 <= 0.13`, with as many digits as it takes to look as it is."""
     if rule.kind == "min-rows":
-        return f"{verdict.rows:,} rows < {rule.limit:,.0f}"
+        return f"{verdict.rows - verdict.weightless:,} rows < {rule.limit:,.0f}"
     if verdict.value is None:
         return ""
     if rule.limit is None:

@@ -173,7 +173,7 @@ class JsonSamples(TextSamples):
             return text_array(ragged_text(values), ignored)
         if column.kind == "int":
             return int_text(values, ignored)
-        codes = _reasons(values, ignored)
+        codes = _reasons(values, None if column.carried else ignored)
         if codes is not None:
             reasons[column.name] = codes
         if column.kind == "number":
@@ -287,4 +287,5 @@ class TableSamples(TextSamples):
             texts = (f"{value:.{self._digits}g}" for value in numbers.tolist())
         if ignored is None:
             return texts
-        return ("ignored" if skip else text for text, skip in zip(texts, ignored.tolist(), strict=True))
+        word = "" if column.carried else _STATUS[-1]
+        return (word if skip else text for text, skip in zip(texts, ignored.tolist(), strict=True))

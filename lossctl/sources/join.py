@@ -20,6 +20,7 @@ from lossctl.errors import (
     DataError,
     MissingColumn,
     UsageError,
+    counted,
 )
 from lossctl.sources.base import Column, Piece
 from lossctl.sources.beside import LookupPiece, View, held, nothing, side_by_side
@@ -203,7 +204,8 @@ class JoinedDataset:
     def _told(self, found: Match) -> list[str]:
         counts = ((found.unmatched, self._pred, "target"), (found.spare, self._target, "prediction"))
         return [
-            f"inner join: {n:,} rows of {side.label()} have no {what} and were left out"
+            f"inner join: {counted(n, 'row', 'rows')} of {side.label()} "
+            + (f"has no {what} and was left out" if n == 1 else f"have no {what} and were left out")
             for n, side, what in counts
             if n
         ]

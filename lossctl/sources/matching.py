@@ -257,8 +257,8 @@ class _Matcher:
 
     def _differ(self, keys: Keys, spare: NDArray[np.int64], missing: Keys | None, rows: int) -> DataError:
         only = [
-            ("targets", spare.size, keys.rows, self._told(keys.take(spare[:_SHOWN]))),
-            ("predictions", missing.rows if missing else 0, rows, self._told(missing) if missing else ""),
+            (self.target.label(), spare.size, keys.rows, self._told(keys.take(spare[:_SHOWN]))),
+            (self.pred.label(), missing.rows if missing else 0, rows, self._told(missing) if missing else ""),
         ]
         told = [
             f"{n:,} of {of:,} only in {what}" + (f" (first: {t})" if n else "") for what, n, of, t in only
@@ -268,8 +268,7 @@ class _Matcher:
             f"--join inner scores the {shared:,} shared rows and says so" if shared else "no key is in both"
         )
         return DataError(
-            f"keys differ between {self.pred.label()} and {self.target.label()} (strict join): "
-            + ", ".join(told),
+            f"the files hold different keys: {', '.join(told)}",
             hint=hint,
             only_in_targets=int(only[0][1]),
             only_in_predictions=int(only[1][1]),

@@ -90,8 +90,6 @@ class Decoder:
         """About the first `rows` rows."""
         left, file = rows, self._take()
         for group in range(self._footer.num_row_groups):
-            if left <= 0:
-                return
             size = min(left, self._batch_rows(group))
             for batch in file.iter_batches(
                 size, row_groups=[group], columns=self._columns, use_threads=False

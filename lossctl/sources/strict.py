@@ -162,12 +162,21 @@ class Strict:
                 fault.problem, block, fault.at, 'a quote inside a value is written ""', row + 1
             ) from fault
 
+    def _several(self, text: bytes) -> str | None:
+        """What to say of a cell that is one of the texts listed in one --na."""
+        for each in self._na:
+            parts = each.decode("utf-8", "replace").split(",")
+            if text.decode("utf-8", "replace") in parts:
+                return "each --na is one text: " + " ".join(f"--na '{part}'" for part in parts)
+        return None
+
     def _value(self, block: Block, row: int, at: int, type_: pa.DataType, text: bytes) -> None:
         if text in self._na:
             return
         if pa.types.is_floating(type_):
             if text and not _NUMBER.fullmatch(text):
-                raise self._at_row("is not a number", block, row, at, text, _remedy(text))
+                remedy = self._several(text) or _remedy(text)
+                raise self._at_row("is not a number", block, row, at, text, remedy)
             lost = _lost(text)
             if lost:
                 raise self._at_row(lost[0], block, row, at, text, lost[1])

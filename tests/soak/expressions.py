@@ -92,8 +92,8 @@ def soak(count: int, seed: int = 1) -> dict[str, float]:
                 program = compiler(source)
             except (BadSpec, UnknownName) as refusal:
                 tally[type(refusal).__name__] += 1
-                place = refusal.facts.get("at", 0)
-                fine = isinstance(place, int) and 0 <= place <= len(source) and len(str(refusal)) < 1000
+                place = refusal.facts.get("at", 1)
+                fine = isinstance(place, int) and 1 <= place <= len(source) + 1 and len(str(refusal)) < 1000
                 if not fine:
                     raise AssertionError(f"bad refusal of {source!r}: {refusal}") from None
                 continue

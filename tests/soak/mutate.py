@@ -32,7 +32,7 @@ from mutations import mutants
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-SECONDS = 120
+SECONDS = 60
 
 SUMS = ("test_exact_edges.py", "test_exact.py")
 GATES = (
@@ -119,7 +119,7 @@ def survivors(name: str, chosen: Sequence[int], tests: Sequence[str], jobs: int)
     status = os.waitpid(forked(name, None, tests, SECONDS), 0)[1]
     if status:
         raise RuntimeError(f"the tests of {name} fail without a mutant: status {status}")
-    seconds = 10 + int(4 * jobs * (time.monotonic() - began))
+    seconds = min(SECONDS, 10 + int(2 * jobs * (time.monotonic() - began)))
     left, running, alive = list(chosen), {}, []
     while left or running:
         while left and len(running) < jobs:
@@ -156,7 +156,8 @@ def main() -> int:
         if given.sample and given.sample < len(chosen):
             chosen = sorted(random.Random(given.seed).sample(chosen, given.sample))
         alive = survivors(name, chosen, TESTS[name], given.jobs)
-        reasons = {number: reason_of(name, found[number].text) for number in alive}
+        lines = source_of(name).read_text().splitlines()
+        reasons = {n: reason_of(name, lines[found[n].line - 1], found[n].text) for n in alive}
         for number, reason in reasons.items():
             print(f"{name}:{found[number].line}: #{number} {found[number].text}   [{reason or 'SURVIVED'}]")
         told = Counter("survived" if reason is None else "equivalent" for reason in reasons.values())
