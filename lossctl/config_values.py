@@ -13,17 +13,29 @@ from lossctl.verdicts import Allowance
 
 __all__ = ["allowance", "column", "known", "number", "optional", "text", "texts", "whole"]
 
+# What other tools and hurried hands call the keys.
+_GUESSES = {
+    **dict.fromkeys(("loss", "metric", "losses", "metrics", "score"), "spec"),
+    **dict.fromkeys(("limit", "threshold", "fail-above", "maximum"), "max"),
+    **dict.fromkeys(("fail-below", "minimum"), "min"),
+    **dict.fromkeys(("file", "path", "paths", "data"), "files"),
+    **dict.fromkeys(("filter", "query"), "where"),
+    **dict.fromkeys(("group", "groups", "group-by"), "by"),
+    **dict.fromkeys(("label", "labels", "y-true"), "target"),
+    **dict.fromkeys(("prediction", "predictions", "y-pred"), "pred"),
+}
 _PERCENT = re.compile(r"\s*([0-9.eE+-]+)\s*%\s*")
 
 
 def known(what: str, table: Mapping[str, Any], names: Sequence[str]) -> None:
     for key in table:
-        if key not in names and key.replace("_", "-") not in names:
+        if key in names:
+            continue
+        meant = key.replace("_", "-")
+        meant = _GUESSES.get(meant, meant)
+        if meant not in names:
             raise UnknownName(what, key, names)
-        if key not in names:
-            raise UsageError(
-                f"unknown {what} '{visible(key)}'", hint=f"did you mean '{key.replace('_', '-')}'?"
-            )
+        raise UsageError(f"unknown {what} '{visible(key)}'", hint=f"did you mean '{meant}'?")
 
 
 def number(name: str, value: Any) -> float:

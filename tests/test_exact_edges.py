@@ -39,6 +39,18 @@ def test_a_limb_is_emptied_before_it_is_full(power: int, sign: float) -> None:
         assert merged.total(0).fraction() == 19 * turn * BLOCK * Fraction(one)
 
 
+@pytest.mark.parametrize("power", [5, 6, 7, 8, 51, 52])
+def test_rows_far_below_a_few_large_ones_fill_limbs_too(power: int) -> None:
+    one = math.nextafter(2.0**power, 0.0)
+    block = np.full(BLOCK, one)
+    block[:3] = 2.0**500, 2.0**300, 2.0**100
+    groups = GroupedSums(1)
+    for turn in range(1, 12):
+        groups.add(block, np.zeros(BLOCK, np.int64), WORK)
+        want = (BLOCK - 3) * Fraction(one) + 2**500 + 2**300 + 2**100
+        assert groups.total(0).fraction() == turn * want
+
+
 def test_full_limbs_of_many_groups_merge_into_one() -> None:
     one = math.nextafter(2.0**6, 0.0)
     size = 3 * BLOCK

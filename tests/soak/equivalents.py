@@ -15,6 +15,8 @@ INFINITE = "the value is infinite here"
 NEVER = "no sum comes here with that value"
 MACHINE = "only a machine that rounds otherwise tells them apart"
 
+IF_FEW = "if dense == 1 and 8 * int(np.count_nonzero(rest != 0)) < x.shape[0]:  ->  not ..."
+
 REASONS: dict[str, dict[str, tuple[Told, ...]]] = {
     "exact": {
         SPEED: (
@@ -57,7 +59,63 @@ REASONS: dict[str, dict[str, tuple[Told, ...]]] = {
             ("(1.0, ulp / 2, 1.0)", "2  ->  3"),
             ("(-1.0, -ulp / 2, -1.0)", "2  ->  3"),
             ("(-1.0 - ulp, -ulp / 2", "2  ->  1"),
+            ("left, right, wanted", "9  ->  10"),
+            ("sound = bool(", "5e-324 * 1.0  ->  5e-324 + 1.0"),
         ),
+    },
+    "exact_groups": {
+        SPEED: (
+            (
+                "if dense == 1",
+                "8 * int(np.count_nonzero(rest != 0))  ->  8 + int(np.count_nonzero(rest != 0))",
+            ),
+            (
+                "if dense == 1",
+                "8 * int(np.count_nonzero(rest != 0)) < x.shape[0]"
+                "  ->  8 * int(np.count_nonzero(rest != 0)) >= x.shape[0]",
+            ),
+            ("source, level = rest, min(", "(left >> 52) - 1022  ->  (left >> 52) + 1022"),
+            ("if low == 0.0", "0.0  ->  1.0"),
+            ("np.copyto(scratch, 1.0", "np.copyto(scratch, 1.0, where=scratch == 0.0)  ->  pass"),
+            ("np.copyto(scratch, 1.0", "0.0  ->  1.0"),
+            ("safe = True", "True  ->  False"),
+            ("if dense == 1", IF_FEW),
+            ("break", "break  ->  pass"),
+            ("for dense in range(3)", "3  ->  2"),
+            ("if low == 0.0", "low == 0.0  ->  low != 0.0"),
+            ("np.add(e, np.multiply(head_x, head_y", "out=part  ->  (argument gone)"),
+        ),
+        ROOM: (
+            ("_CHUNK = 1 << 15", "1  ->  2"),
+            ("_CHUNK = 1 << 15", "15  ->  16"),
+            ("safe = safe and high", "2.0  ->  4.0"),
+            ("_STEP = 45", "45  ->  44"),
+            ("_STEP = 45", "45  ->  46"),
+            ("self._load[level] = 0", "0  ->  1"),
+            ("above = self._limb(", "63  ->  62"),
+            ("above = self._limb(", "1  ->  0"),
+            ("full = 1 << _STEP", "1  ->  2"),
+            ("safe = safe and high", "150  ->  151"),
+        ),
+        EDGE: (
+            ("if other.size > self.size", "other.size > self.size  ->  other.size >= self.size"),
+            ("big = np.abs(x) >= 1.0", "np.abs(x) >= 1.0  ->  np.abs(x) > 1.0"),
+            (
+                "if self._load[level] + more",
+                "self._load[level] + more > _ROOM  ->  self._load[level] + more >= _ROOM",
+            ),
+        ),
+        LINE: (("n = x.shape[0]", "0  ->  -1"),),
+        ALIKE: (
+            ("scratch = work.floats[0]", "0  ->  1"),
+            ("for mine, theirs in zip(", "strict=True  ->  (argument gone)"),
+            ("exponent = sum(", "start=np.zeros(scratch.shape, np.int64)  ->  (argument gone)"),
+        ),
+        NEVER: (
+            ("for level in range(int(levels.max())", "1  ->  2"),
+            ("full = max(", "initial=0  ->  (argument gone)"),
+        ),
+        INFINITE: (("acc.add_block(np.multiply.reduce(rows)", "0  ->  -1"),),
     },
     "state": {
         NO_PROMISE: (
