@@ -176,7 +176,7 @@ def soak() -> Callable[..., dict[str, int]]:
 
 def test_fuzz_smoke() -> None:
     told: list[str] = []
-    counts = soak()(1000, 11, show=told.append)
+    counts = soak()(400, 11, show=told.append)
     assert told == []
-    assert counts["right"] + counts["refused"] == counts["cases"] == 1000
-    assert counts["right"] > 350
+    assert counts["right"] + counts["refused"] == counts["cases"] == 400
+    assert counts["right"] > 140
