@@ -16,14 +16,13 @@ small and large superaccumulators" (2015), for the exact state.
 from __future__ import annotations
 
 import math
-import re
 from fractions import Fraction
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lossctl.errors import DataError, ResourceError
+from lossctl.errors import ResourceError
 
 __all__ = [
     "BLOCK",
@@ -42,8 +41,6 @@ _ONE = 1 << 1074
 # σ stays finite while the bound on |x| is below 2^1017 (47 payload bits); 2^960 leaves the margin round.
 _HUGE = 960
 _DOWN = 128
-_TEXT_BITS = 1 << 14
-_TEXT = re.compile(r"(-?)([0-9a-f]{1,4096})p([0-9]{1,5}):([0-9]{1,30}):([0-9]{1,30}):([0-9]{1,30})")
 
 
 class Workspace:
@@ -205,20 +202,6 @@ class ExactSum:
     def fraction(self) -> Fraction:
         """The sum of the finite terms as a rational number."""
         return Fraction(self.units, _ONE)
-
-    def to_hex(self) -> str:
-        """The state as text: hexadecimal integer 'p' power of two, then nan, +inf and -inf counts."""
-        zeros = max((self.units & -self.units).bit_length() - 1, 0)
-        return f"{self.units >> zeros:x}p{zeros}:{self.nan}:{self.posinf}:{self.neginf}"
-
-    @classmethod
-    def from_hex(cls, text: str) -> ExactSum:
-        """The inverse of `to_hex`; raises DataError on any other text."""
-        match = _TEXT.fullmatch(text)
-        if match is None or int(match[3]) > _TEXT_BITS:
-            raise DataError(f"not the text of an exact sum: {text[:80]!r}", hint="it was cut or edited")
-        units = int(match[1] + match[2], 16) << int(match[3])
-        return cls(units, int(match[4]), int(match[5]), int(match[6]))
 
 
 def _sign(units: int) -> float:

@@ -1,4 +1,4 @@
-"""The exact sums at the limits of their own words: text form, full limbs, carries between levels."""
+"""The exact sums at the limits of their own words: full limbs, carries between levels."""
 
 from __future__ import annotations
 
@@ -8,18 +8,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from lossctl.errors import DataError
 from lossctl.exact import BLOCK, ExactSum, Workspace
 from lossctl.exact_groups import GroupedSums, add_product
 
 WORK = Workspace()
-
-
-def test_the_text_form_has_limits() -> None:
-    assert ExactSum.from_hex("1p16384:0:0:0") == ExactSum(1 << 16384)
-    for bad in ("1p16385:0:0:0", "1p20000:0:0:0"):
-        with pytest.raises(DataError, match="it was cut or edited"):
-            ExactSum.from_hex(bad)
 
 
 # Where a payload rounds up to the whole of its bits, one limb gets 2^60 from every block.

@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import pyarrow as pa
 
@@ -40,22 +40,12 @@ _FOREIGN = (
 )
 
 
-class Dataset:
-    """Sources in order, seen as one table."""
+class Opened:
+    """Sources closed at the end of a `with`; a failure in a file that changed meanwhile is that change."""
 
-    def __init__(self, sources: list[Source]) -> None:
-        self.sources = sources
-        self.columns = _common(sources)
-        rows = [source.rows for source in sources]
-        self.promised_rows = None if None in rows else sum(row or 0 for row in rows)
-        self.nbytes = sum(source.nbytes for source in sources)
+    sources: list[Source]
 
-    @property
-    def names_by_file(self) -> dict[str, list[str]]:
-        """The columns of each file, keys of its path among them."""
-        return {s.path: [*(column.name for column in s.columns), *s.partition] for s in self.sources}
-
-    def __enter__(self) -> Dataset:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -69,6 +59,22 @@ class Dataset:
     def close(self) -> None:
         for source in self.sources:
             source.close()
+
+
+class Dataset(Opened):
+    """Sources in order, seen as one table."""
+
+    def __init__(self, sources: list[Source]) -> None:
+        self.sources = sources
+        self.columns = _common(sources)
+        rows = [source.rows for source in sources]
+        self.promised_rows = None if None in rows else sum(row or 0 for row in rows)
+        self.nbytes = sum(source.nbytes for source in sources)
+
+    @property
+    def names_by_file(self) -> dict[str, list[str]]:
+        """The columns of each file, keys of its path among them."""
+        return {s.path: [*(column.name for column in s.columns), *s.partition] for s in self.sources}
 
     def pieces(self, wanted: Mapping[str, pa.DataType | None]) -> Iterator[Piece]:
         """The rows in order, cut as they are asked for; any thread may take the next piece."""

@@ -9,7 +9,6 @@ first row is delivered.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from lossctl.errors import (
 )
 from lossctl.sources.base import Column, Piece
 from lossctl.sources.beside import LookupPiece, View, held, nothing, side_by_side
-from lossctl.sources.dataset import _Shared, blame_change, open_dataset
+from lossctl.sources.dataset import Opened, _Shared, open_dataset
 from lossctl.sources.matching import Budget, Match, Side, match
 
 __all__ = ["MASK", "JoinedDataset", "joined", "open_joined"]
@@ -100,7 +99,7 @@ def _place(source: Any) -> object:
     return source.path if source.path == "-" else id(source)
 
 
-class JoinedDataset:
+class JoinedDataset(Opened):
     """Two data sets with the face of one. `mask` names a column that says which rows found a target.
 
     A name that both files have is ambiguous; `pred.NAME` and `target.NAME` say which one is meant. Keys are
@@ -119,17 +118,6 @@ class JoinedDataset:
         self._left_out: list[str] = []
         self._meant: dict[str, list[tuple[int, str]]] = {}
         self.columns = self._columns()
-
-    def __enter__(self) -> JoinedDataset:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            blame_change(self.sources, error)
-        finally:
-            self.close()
 
     def close(self) -> None:
         for source in self.sources:
