@@ -92,7 +92,7 @@ class GroupTable:
                     hint="fill it in, or drop those rows with --where",
                 )
             known = self._each[position].of(words or [""])
-            mine = local if np.array_equal(known, np.arange(len(known))) else known[local]
+            mine = local if np.array_equal(known, np.arange(len(known))) else known.take(local)
             combined = mine if combined is None else self._pair(position - 1, combined, mine)
         assert combined is not None
         self._note(combined if keep is None else combined[keep])

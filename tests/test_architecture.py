@@ -20,7 +20,7 @@ FAMILIES = [path for path in FILES if path.parent.name == "losses"]
 
 ARROW = (
     *("sources", "batch", "decode", "decode_lists", "arrow", "groups", "columns"),
-    *("plan", "frames", "stitch", "where", "advice", "render", "profile"),
+    *("plan", "frames", "stitch", "where", "advice", "render", "profile", "machine"),
 )
 GROUND = ("loss", "errors", "domain", "numeric", "exact", "exact_groups", "losses", "plugins")
 TYPER = ("options", "cli")

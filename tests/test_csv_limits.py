@@ -11,13 +11,15 @@ import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pyarrow as pa
 import pytest
+from isal import isal_zlib
 
 import lossctl
 from lossctl.errors import DataError
-from lossctl.sources import open_dataset
+from lossctl.sources import feed, open_dataset
 
 
 def zstd(data: bytes) -> bytes:
@@ -51,6 +53,21 @@ def value(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_p
     return of
 
 
+@pytest.fixture(params=[zlib, isal_zlib], ids=["zlib", "isal"])
+def inflater(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """gzip is read by either."""
+    monkeypatch.setattr(feed, "_zlib", lambda: request.param)
+    library: ModuleType = request.param
+    return library
+
+
+def test_the_faster_inflater_is_taken_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert feed._zlib() is isal_zlib
+    monkeypatch.setitem(sys.modules, "isal", None)
+    assert feed._zlib() is zlib
+
+
+@pytest.mark.usefixtures("inflater")
 @pytest.mark.parametrize("name", list(PACKERS))
 def test_65_compressed(value: Value, name: str) -> None:
     pack, right = PACKERS[name], value(WHOLE)
@@ -69,6 +86,7 @@ def test_65_compressed(value: Value, name: str) -> None:
             value(packed + garbage)
 
 
+@pytest.mark.usefixtures("inflater")
 def test_65_every_flipped_byte_of_a_checksum_is_seen(value: Value) -> None:
     packed = gzip.compress(WHOLE)
     with pytest.raises(DataError, match="the gzip data is damaged"):
