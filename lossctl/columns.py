@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -55,8 +55,7 @@ class Feed:
         return self._hash
 
 
-@dataclass(frozen=True)
-class Roles:
+class Roles(NamedTuple):
     """Feeds of one loss by input name, and which of the inputs were guessed."""
 
     feeds: Mapping[str, Feed]
@@ -153,8 +152,6 @@ class Schema:
         folded = [n for n in self.names if n.strip().casefold() in common]
         exact = [n for n in self.names if n in common]
         candidates = exact or folded
-        if not candidates and role not in COMMON:
-            candidates = [n for n in self.names if n.casefold() == role]
         if len(candidates) > 1:
             raise AmbiguousColumn(role, candidates, path=self.path)
         if not candidates:
@@ -264,7 +261,7 @@ def _feed(
 ) -> Feed:
     params: Mapping[str, Any] = bound.params
     if form.length:
-        form = replace(form, width=len(params[form.length]))
+        form = form._replace(width=len(params[form.length]))
     made = Feed(places[name], form)
     if form.kind == "label":
         made = replace(
@@ -293,7 +290,7 @@ def choose_form(bound: Bound, item: Input, vector: bool, others: bool) -> Form:
         if shaped:
             return shaped[0]
         if bound.loss.pointwise:
-            return replace(forms[0], shape="vector")
+            return forms[0]._replace(shape="vector")
         raise DataError(
             f"{bound.loss.name} takes one number per row for {item.option}, not a vector",
             hint=f"name a single scalar column with --{item.option}",

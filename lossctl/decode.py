@@ -30,8 +30,7 @@ class Fault(NamedTuple):
     hint: str
 
 
-@dataclass(frozen=True)
-class Trouble:
+class Trouble(NamedTuple):
     """Rows of a block that cannot be accepted, and how to say so for one of them."""
 
     rows: Mask

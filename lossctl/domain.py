@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +15,7 @@ __all__ = ["ANY", "NONNEG", "POSITIVE", "REAL", "UNIT", "Interval"]
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Interval:
+class Interval(NamedTuple):
     """The numbers between `low` and `high`; each end is part of it unless open. NaN is never inside."""
 
     low: float

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,8 +137,7 @@ class State(ABC):
         self.columns = max(self.columns, other.columns)
 
 
-@dataclass(frozen=True)
-class Moments:
+class Moments(NamedTuple):
     """Exact Σw, Σw·t, Σw·t² of one term in one group."""
 
     weight: ExactSum

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -80,7 +80,7 @@ class Case:
         free_labels = any(f.kind == "label" and f.of is None for f in self.forms.values())
         if free_labels and form.kind == "nonneg":  # compared with labels, so labels too
             return rng.integers(0, CLASSES, shape).astype(np.float64)
-        domain = form.domain if ends else replace(form.domain, open_low=True, open_high=True)
+        domain = form.domain if ends else form.domain._replace(open_low=True, open_high=True)
         values = domain.sample(rng, shape)
         if form.sums_to_one and values.size:
             values = values / values.sum(axis=-1, keepdims=True)

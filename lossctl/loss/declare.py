@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
 from lossctl.domain import REAL, Interval
 from lossctl.loss.doc import Doc, parse_doc
@@ -19,8 +19,7 @@ _REGISTRY: dict[str, Loss] = {}
 _ALIASES: dict[str, str] = {}
 
 
-@dataclass(frozen=True)
-class Input:
+class Input(NamedTuple):
     """One column role of a loss: `forms` are alternatives, the first fitting the data is taken."""
 
     name: str

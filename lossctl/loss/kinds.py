@@ -18,8 +18,7 @@ Kind = Literal["real", "prob", "positive", "nonneg", "sign", "binary", "label", 
 Shape = Literal["scalar", "vector", "sequence", "matrix"]
 
 
-@dataclass(frozen=True)
-class Form:
+class Form(NamedTuple):
     """One way an input may arrive.
 
     kind: what a value means; shape: values per row; domain: where the values must lie; width: exact
@@ -75,8 +74,7 @@ class Masked(NamedTuple):
 MASKED = Interval(-math.inf, math.inf, open_high=True)  # a logit of −∞ masks its class
 
 
-@dataclass(frozen=True)
-class Derived:
+class Derived(NamedTuple):
     """Marks a kernel argument that the spine computes from the columns."""
 
     name: str
@@ -121,8 +119,7 @@ ClassScores = Annotated[
 Residual = Annotated[Array, RESIDUAL]
 
 
-@dataclass(frozen=True)
-class Param:
+class Param(NamedTuple):
     """A hyper-parameter: what it means and its range, less a gap; type and default are the signature's.
 
     clips: it changes values that are too near a border, unless it has its default; a warning counts the rows.

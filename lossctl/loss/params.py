@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import types
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from lossctl.errors import BadValue, UnknownName, UsageError
 from lossctl.loss.kinds import Param
@@ -17,8 +16,7 @@ _TRUE = {"true", "yes", "1", "on"}
 _FALSE = {"false", "no", "0", "off"}
 
 
-@dataclass(frozen=True)
-class BoundParam:
+class BoundParam(NamedTuple):
     """One keyword-only parameter of a kernel: `type` is its annotation without the `Param`."""
 
     name: str

@@ -6,7 +6,8 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 from lossctl.errors import BadSpec, UsageError, visible
 from lossctl.loss.declare import Input, Loss
@@ -35,7 +36,7 @@ class Bound:
     def arguments(self) -> tuple[str, ...]:
         return tuple(self.inputs) if self.loss.open_inputs else self.loss.arguments
 
-    @property
+    @cached_property
     def text(self) -> str:
         """The canonical spec: the loss's name and what differs from its defaults, in declared order."""
         parts = [self.loss.name]
@@ -53,8 +54,7 @@ class Bound:
         return "|".join([self.loss.name, *params, reduction, "exact", f"lossctl {version}"])
 
 
-@dataclass(frozen=True)
-class Term:
+class Term(NamedTuple):
     coefficient: float
     bound: Bound
 
@@ -69,7 +69,7 @@ class Spec:
     def is_sum(self) -> bool:
         return len(self.terms) > 1 or self.terms[0].coefficient != 1.0
 
-    @property
+    @cached_property
     def text(self) -> str:
         """Canonical text; parsing it gives the same spec."""
         return "+".join(

@@ -8,7 +8,7 @@ import re
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from lossctl.errors import BadValue, ResourceError, UsageError, visible
 from lossctl.render import FORMATS
@@ -43,8 +43,7 @@ _pending: set[str] = set()
 _DESCRIPTOR = re.compile(r"/dev/(?:fd/(\d+)|(stdout)|(stderr))|/proc/self/fd/(\d+)", re.ASCII)
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """One place to write to, and in which format."""
 
     path: str

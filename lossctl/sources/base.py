@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -22,16 +23,14 @@ _OURS = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """A column on offer; `type` is None for CSV text, which is typed on request."""
 
     name: str
     type: pa.DataType | None
 
 
-@dataclass(frozen=True)
-class Identity:
+class Identity(NamedTuple):
     """What must stay the same while a file is read."""
 
     device: int
@@ -101,6 +100,10 @@ class Source(ABC):
     @abstractmethod
     def plan(self, wanted: Mapping[str, pa.DataType | None]) -> Plan:
         """Where the wanted columns are; refuses those that are not."""
+
+    def kind_in(self, plan: Plan, name: str) -> str:
+        """Number, text or other: what a planned column is stored as, else what it is asked for as."""
+        return "text" if name in plan.constants else kind(plan.wanted[name])
 
     @abstractmethod
     def peek(self, plan: Plan, rows: int) -> dict[str, list[object]]:
@@ -242,6 +245,10 @@ def _line(error: BaseException) -> str:
 
 def duplicated(name: str, path: str) -> DataError:
     return BadRow("several columns have this name", path=path, column=name, hint="rename one of them")
+
+
+def encrypted(path: str) -> DataError:
+    return DataError("the file is encrypted", path=path, hint="decrypt it first")
 
 
 def kind(type_: pa.DataType | None) -> str:

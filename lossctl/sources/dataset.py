@@ -11,10 +11,8 @@ from typing import Any, Self
 import pyarrow as pa
 
 from lossctl.errors import BadValue, DataError, MissingColumn, ResourceError, RowsDisagree
-from lossctl.sources.base import Column, Piece, Plan, Source, kind, refusing, same_kind
+from lossctl.sources.base import Column, Piece, Plan, Source, encrypted, refusing, same_kind
 from lossctl.sources.feed import MAGIC, Feed, Readable, packing
-from lossctl.sources.footer import encrypted
-from lossctl.sources.parquet import ParquetSource
 from lossctl.sources.paths import STDIN, Found, find
 
 FORMATS = ("parquet", "csv")
@@ -81,7 +79,7 @@ class Dataset(Opened):
         plans = [_planned(source, wanted) for source in self.sources]
         for name in wanted:
             same_kind(
-                name, self.sources, [_kind(s, p, name) for s, p in zip(self.sources, plans, strict=True)]
+                name, self.sources, [s.kind_in(p, name) for s, p in zip(self.sources, plans, strict=True)]
             )
         for source in self.sources:
             source.tally.reset()
@@ -195,6 +193,8 @@ def _source(
         delim = one_byte(delimiter, found.path)
         form: dict[str, Any] = {"delimiter": delim, "na": tuple(na), "packed": packing(head)}
         return CsvSource(*common, **form, block=block or BLOCK, stream=stream)
+    from lossctl.sources.parquet import ParquetSource  # and what reads pages
+
     handle = _spool(stream) if stream else None
     if stream:
         stream.close()
@@ -258,15 +258,6 @@ def _planned(source: Source, wanted: Mapping[str, pa.DataType | None]) -> Plan:
             names = [*(column.name for column in source.columns), *source.partition]
             raise MissingColumn("this run", name, names, path=source.path)
     return plan
-
-
-def _kind(source: Source, plan: Plan, name: str) -> str:
-    asked = plan.wanted[name]
-    if name in plan.constants:
-        return "text"
-    if isinstance(source, ParquetSource):
-        return kind(source.type_of(plan.places[name]))
-    return kind(asked)
 
 
 def _common(sources: Sequence[Source]) -> tuple[Column, ...]:

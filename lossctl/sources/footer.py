@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lossctl.errors import DataError
+from lossctl.sources.base import encrypted
 from lossctl.sources.pages import Chunk
 
 _MAGIC = 4
@@ -100,10 +101,6 @@ class _NoBytes(io.RawIOBase):
 
 def row_groups(footer: pq.FileMetaData) -> Iterator[pq.RowGroupMetaData]:
     return (footer.row_group(at) for at in range(footer.num_row_groups))
-
-
-def encrypted(path: str) -> DataError:
-    return DataError("the file is encrypted", path=path, hint="decrypt it first")
 
 
 def type_at(schema: pa.Schema, place: tuple[int, ...]) -> pa.DataType:

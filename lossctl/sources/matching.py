@@ -159,8 +159,7 @@ def _asked(side: Side, on: Sequence[str], kinds: Sequence[str]) -> dict[str, Any
 
 def _keys(side: Side, asked: Mapping[str, Any], reader: KeyReader) -> Iterator[Keys]:
     for run in side.runs(asked):
-        if run.batch.num_rows:
-            yield reader.read(run.batch, run.path, run.first_row)
+        yield reader.read(run.batch, run.path, run.first_row)
 
 
 def _in_step(

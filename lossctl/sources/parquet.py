@@ -15,9 +15,11 @@ from lossctl.sources.base import (
     Plan,
     Source,
     duplicated,
+    encrypted,
+    kind,
     refusing,
 )
-from lossctl.sources.footer import encrypted, row_groups, type_at
+from lossctl.sources.footer import row_groups, type_at
 from lossctl.sources.pages import Checksums
 from lossctl.sources.rowgroups import Decoder
 
@@ -76,8 +78,9 @@ class ParquetSource(Source):
                 places[name] = place
         return Plan(wanted, places, self.keys(wanted, places))
 
-    def type_of(self, place: tuple[int, ...]) -> pa.DataType:
-        return type_at(self.schema, place)
+    def kind_in(self, plan: Plan, name: str) -> str:
+        place = plan.places.get(name)
+        return kind(type_at(self.schema, place)) if place else super().kind_in(plan, name)
 
     def _decoder(self, plan: Plan) -> Decoder:
         self.pages = Checksums(self.path, self.demanding)

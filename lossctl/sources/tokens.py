@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 UNCLOSED = "a quote is opened here but never closed"
 TRAILING = "text follows a closing quote"
@@ -27,8 +27,7 @@ class Malformed(Exception):
         self.start, self.at, self.problem = start, at, problem
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(NamedTuple):
     """Bytes `start` to `end` of a row; the next row starts at `after`."""
 
     start: int
