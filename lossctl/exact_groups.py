@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,9 +32,9 @@ _CHUNK = 1 << 15
 _SPLITTER = 134217729.0  # 2^27 + 1
 
 
-def _level(top: int) -> int:
-    """The lowest level whose payload of _STEP bits holds every |x| ≤ 2^top."""
-    return max(-((-1074 - top + _STEP) // _STEP), 0)
+def _level(top: Any) -> Any:
+    """The lowest level whose payload of _STEP bits holds every |x| ≤ 2^top, from 0 for top ≥ −1073."""
+    return -((-1074 - top + _STEP) // _STEP)
 
 
 class GroupedSums:
@@ -115,9 +115,8 @@ class GroupedSums:
 
     def _extract_sorted(self, x: Floats, codes: Ints, work: Workspace, raised: int) -> None:
         """Rows by descending level: 53 bits span three levels, so a row is worked on three times, not 45."""
-        tops = ((x.view(np.int64) >> 52) & 0x7FF) - 1022
-        levels = np.maximum(-((-1074 - tops + _STEP) // _STEP), 0).astype(np.uint8)
-        order = np.argsort(levels, kind="stable")
+        levels = _level(((x.view(np.int64) >> 52) & 0x7FF) - 1022).astype(np.uint8)
+        order = np.argsort(levels, stable=True)
         x, codes = x[order], codes[order]
         edges = np.concatenate(([0], np.cumsum(np.bincount(levels, minlength=50)))).tolist()
         for level in range(int(levels.max()), -1, -1):
@@ -173,7 +172,7 @@ class GroupedSums:
         if mapping is None:
             if other.size > self.size:
                 self.resize(other.size)
-            mapping = np.arange(other.size, dtype=np.int64)
+            mapping = np.arange(other.size)
         elif mapping.shape != (other.size,) or (
             other.size and not 0 <= int(mapping.min()) <= int(mapping.max()) < self.size
         ):
@@ -223,7 +222,7 @@ def add_triple(acc: ExactSum, w: Floats, x: Floats, y: Floats, work: Workspace) 
 
 
 def _add_factors(acc: ExactSum, factors: list[Floats], work: Workspace) -> None:
-    if any(factor.shape != factors[0].shape for factor in factors):
+    if len({factor.shape for factor in factors}) > 1:
         raise ValueError(f"factors of shapes {[factor.shape for factor in factors]}")
     with np.errstate(all="ignore"):
         for start in range(0, factors[0].shape[0], BLOCK):

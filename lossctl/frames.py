@@ -38,8 +38,6 @@ def column_of(name: str, values: Any) -> pa.Array:
         array = np.asarray(values)
     except ValueError:  # rows of different lengths
         return pa.array(list(values))
-    if array.dtype.kind == "b":
-        array = array.astype(np.int64)
     if array.dtype.kind not in "iuf":
         return pa.array(array.tolist() if array.dtype != object else list(values))
     if array.dtype.kind != "f" or array.dtype.itemsize > 8:

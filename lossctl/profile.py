@@ -1,4 +1,4 @@
-"""What a data set holds, in one streaming pass: exact, mergeable counts by column, vector and difference."""
+"""What a data set holds, in one streaming pass: exact counts by column, vector and difference."""
 
 from __future__ import annotations
 
@@ -47,13 +47,7 @@ class Texts:
         each[0] -= nulls
         more = {word: int(n) for word, n in zip(words, each, strict=True) if n}
         self.spaced += sum(n for word, n in more.items() if len(word.split()) > 1)
-        self.counts = added(self.counts, more)
-
-    def merge(self, other: Texts) -> None:
-        """Add what another saw."""
-        self.size, self.nulls = self.size + other.size, self.nulls + other.nulls
-        self.spaced += other.spaced
-        self.counts = added(self.counts, other.counts)
+        self.counts = added(self.counts, more) if self.counts is not None else None
 
 
 @dataclass
@@ -117,16 +111,6 @@ class Vectors:
             offsets = np.concatenate([offsets[:-1][valid], offsets[-1:]])
         self.add(_doubles(flat), offsets, work)
 
-    def merge(self, other: Vectors) -> None:
-        """Add what was seen after this."""
-        for name in ("rows", "nulls", "steps", "unit", "sums", "log_sums", "rising"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        for name in ("widths", "lengths"):
-            ends = getattr(other, name)
-            if ends is not None:
-                setattr(self, name, _range(getattr(self, name), np.array(ends)))
-        self.values.merge(other.values)
-
 
 def _range(known: tuple[int, int] | None, lengths: NDArray[np.int64]) -> tuple[int, int] | None:
     if not len(lengths):
@@ -153,18 +137,6 @@ class Profile:
     columns: dict[str, Stats]
     vectors: dict[tuple[str, ...], Vectors]
     differences: dict[tuple[str, str], Numbers]
-
-    def merge(self, other: Profile) -> None:
-        """Add the rows that another pass of the same shape saw after these."""
-        self.rows += other.rows
-        pairs: list[tuple[Any, Any]] = [
-            (self.columns, other.columns),
-            (self.vectors, other.vectors),
-            (self.differences, other.differences),
-        ]
-        for mine, theirs in pairs:
-            for key, stats in theirs.items():
-                mine[key].merge(stats)
 
 
 def kinds_of(dataset: Any) -> dict[str, str]:

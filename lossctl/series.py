@@ -11,7 +11,6 @@ from lossctl.version import __version__
 
 SCHEMA = "lossctl.curve/1"
 FLOOR, JUMPS, REVERSALS, LEAST_NOISY, SPACING = 0.01, 3.0, 0.3, 6, 1.5
-TRENDS = ("none", "short", "worsening", "plateau", "improving", "undecided")
 
 
 @dataclass(frozen=True)
@@ -76,10 +75,6 @@ class Series:
     points: Sequence[Point]
     best: Point | None = None
     findings: list[Finding] = field(default_factory=list)
-
-    @property
-    def trend(self) -> str:
-        return next(each.kind for each in self.findings if each.kind in TRENDS)
 
     def to_dict(self) -> dict[str, Any]:
         best = (

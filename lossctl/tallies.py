@@ -1,14 +1,16 @@
-"""What is remembered of a stream of numbers: exact counts that add up in any split of the rows.
+"""What is remembered of a stream of numbers: exact counts, the same in any blocks.
 
 Quantiles come from a histogram of the leading 20 bits of the doubles' patterns (eight of the fraction, so
-bins are 0.4 % wide): merging is integer addition, and no chunking or split changes anything.
+bins are 0.4 % wide), which is integer addition.
 """
 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -28,10 +30,8 @@ Floats = NDArray[np.float64]
 Counts = dict[Any, int]
 
 
-def added(mine: Counts | None, more: Mapping[Any, int] | None) -> Counts | None:
+def added(mine: Counts, more: Mapping[Any, int]) -> Counts | None:
     """The counts together, or None as soon as there are too many values to keep."""
-    if mine is None or more is None:
-        return None
     for value, count in more.items():
         mine[value] = mine.get(value, 0) + count
     return mine if len(mine) <= DISTINCT else None
@@ -64,7 +64,6 @@ class Numbers:
     counts: Counts | None = field(default_factory=dict)
     bins: Counts = field(default_factory=dict)
     total: ExactSum = field(default_factory=ExactSum)
-    first: float | None = None
     last: float | None = None
 
     @property
@@ -112,17 +111,13 @@ class Numbers:
     def _runs(self, data: Floats) -> None:
         if data.size:
             self.runs += int(np.count_nonzero(data[1:] != data[:-1])) + int(data[0] != self.last)
-            self.first = float(data[0]) if self.last is None else self.first
             self.last = float(data[-1])
 
     def quantile(self, share: float) -> float:
-        """The value below which `share` of the finite ones lie, to the width of a bin."""
-        seen, wanted = 0, share * self.finite
-        for key in sorted(self.bins):
-            seen += self.bins[key]
-            if seen >= wanted:
-                return min(max(_bin_value(key), self.low), self.high)
-        return math.nan
+        """The value below which `share` of the finite ones lie, to the width of a bin; there must be one."""
+        keys = sorted(self.bins)
+        at = bisect_left(list(accumulate(self.bins[key] for key in keys)), share * self.finite)
+        return min(max(_bin_value(keys[at]), self.low), self.high)
 
     @property
     def spread(self) -> float:
@@ -139,20 +134,6 @@ class Numbers:
         if reach <= 0:
             return 0
         return sum(n for key, n in self.bins.items() if not first - reach <= _bin_value(key) <= third + reach)
-
-    def merge(self, other: Numbers) -> None:
-        """Add what was seen after this."""
-        for name in ("size", "nulls", "nan", "posinf", "neginf", "runs"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.low, self.high = min(self.low, other.low), max(self.high, other.high)
-        self.whole = self.whole and other.whole
-        self.counts = added(self.counts, other.counts)
-        _add_bins(self.bins, other.bins)
-        self.total += other.total
-        if other.last is not None:
-            self.runs -= int(self.last == other.first)
-            self.first = other.first if self.last is None else self.first
-            self.last = other.last
 
 
 def _add_bins(bins: Counts, more: Mapping[Any, int]) -> None:

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossctl.domain import NONNEG, UNIT, Interval
+from lossctl.errorfree import Double, difference
 from lossctl.loss import Array, BadValue, Codes, Param
-from lossctl.numeric import difference, row_blocks, row_sum
+from lossctl.numeric import NARROW, row_blocks, row_sum, sum_parts
+from lossctl.special import exp_parts, weighted
 
 HALF = Interval(0.0, 0.5, open_high=True)
 BOUNDLESS = Interval(0.0, np.inf)  # a certain and wrong prediction costs infinitely much
@@ -66,15 +68,27 @@ class ScoreForm(NamedTuple):
 
     def log_prob_of(self, label: Codes, pred: Array) -> Array:
         """Log-probability of one class per row: only that class's logarithm is taken."""
+        picked = pick(pred, label)
         if self.from_logits:
             parts = softmax_parts(pred)
-            return pick(parts.shifted, label) - np.log1p(parts.rest)
-        picked = pick(pred, label)
+            lead, slack = difference(picked, pick(pred, parts.top))
+            value, lost = difference(lead, np.log1p(parts.rest))
+            value += slack + lost
+            return value
         if self.from_log_probs:
             return picked
         if self.normalize:
             picked = picked / row_sum(pred)
         return np.log(np.clip(picked, self.eps, 1.0) if self.eps else picked)
+
+    def expected_cost(self, share: Array, pred: Array) -> Array:
+        """−Σ share·log p over the classes, with 0·log 0 = 0; no part is negative where no share is."""
+        if not self.from_logits:
+            return row_sum(np.where(share == 0.0, 0.0, -share * self.log_probs(pred)))
+        parts = softmax_parts(pred)
+        cost, rest = sum_parts(np.where(share == 0.0, 0.0, -share * parts.shifted))
+        shared = Double(*sum_parts(share)).times(Double(np.log1p(parts.rest)))
+        return Double(cost, rest).plus(shared).rounded
 
     def through(self, slope: Array, pred: Array) -> Array:
         """d/d pred of a loss of which `slope` is d/d log p_k, class by class."""
@@ -109,9 +123,18 @@ def logistic(z: Array) -> Array:
 
 def binary_cost(y: Array, z: Array, pos_weight: float = 1.0) -> Array:
     """Binary cross-entropy of logits, as a sum of non-negative parts: nothing cancels."""
-    tail = np.log1p(np.exp(-np.abs(z)))
-    cost: Array = pos_weight * y * (np.maximum(-z, 0.0) + tail) + (1.0 - y) * (np.maximum(z, 0.0) + tail)
+    far = np.abs(z)
+    cost = np.log1p(np.exp(-far))
+    yes, no = y if pos_weight == 1.0 else pos_weight * y, 1.0 - y
+    if pos_weight != 1.0:
+        cost *= yes + no
+    cost += np.where(z < 0.0, yes, no) * far
     return cost
+
+
+def cost_of_shares(yes: Double, no: Double, p: Array) -> Double:
+    """−yes·log p − no·log(1 − p), with 0·log 0 = 0."""
+    return weighted(yes, Double(-np.log(p))).plus(weighted(no, Double(-np.log1p(-p))))
 
 
 def pick(values: Array, label: Codes) -> Array:
@@ -147,17 +170,28 @@ class Softmax(NamedTuple):
         return p
 
 
+def _exponentials(x: Array, slack: Array) -> tuple[Array, Array]:
+    """e^(x + slack) and what is left of it: in wide rows, whose errors average out, NumPy's 0.7 ulp do."""
+    if x.shape[1] <= NARROW:
+        made = exp_parts(Double(x, slack))
+        return made.high, made.low
+    share = np.exp(x)
+    slack *= share  # e^x would lose |x| times what rounding took from x
+    return share, slack
+
+
 def softmax_parts(z: Array) -> Softmax:
     top = np.argmax(z, axis=1)
     highest = pick(z, top)
     shifted, others, rest = np.empty_like(z), np.empty_like(z), np.empty(len(z))
     for rows in row_blocks(z):
         lead, slack = difference(z[rows], highest[rows, None])
-        share = np.exp(lead)
-        slack *= share
-        share += slack  # e^x would lose |x| times what rounding took from x
-        put(share, top[rows], np.zeros(len(share)))
-        shifted[rows], others[rows], rest[rows] = lead, share, row_sum(share)
+        share, slack = _exponentials(lead, slack)
+        for part in (share, slack):
+            put(part, top[rows], np.zeros(len(part)))
+        rest[rows] = row_sum(share) + np.add.reduce(slack, axis=1)
+        share += slack
+        shifted[rows], others[rows] = lead, share
     return Softmax(top, shifted, others, rest)
 
 

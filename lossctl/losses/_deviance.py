@@ -2,87 +2,99 @@
 
 from __future__ import annotations
 
+import math
+from fractions import Fraction
+from functools import cache
+
 import numpy as np
 
+from lossctl.errorfree import Double, finite_rest, two_product, two_sum
 from lossctl.loss import Array
+from lossctl.special import expm1_parts, log_ratio_parts
 
-# Gauss's rule with 16 points on [0, 1]; the weights are times 1 − s.
-_POINTS = (
-    0.005299532504175033,
-    0.02771248846338371,
-    0.06718439880608412,
-    0.12229779582249849,
-    0.19106187779867811,
-    0.2709916111713863,
-    0.35919822461037054,
-    0.4524937450811813,
-    0.5475062549188188,
-    0.6408017753896295,
-    0.7290083888286137,
-    0.8089381222013219,
-    0.8777022041775016,
-    0.9328156011939158,
-    0.9722875115366163,
-    0.994700467495825,
-)
-_WEIGHTS = (
-    0.013504282035266605,
-    0.030264161937346566,
-    0.04438267214191139,
-    0.05469356138767828,
-    0.06050694914106577,
-    0.06165826083200347,
-    0.058506296276498206,
-    0.051862697111169274,
-    0.04286260811636497,
-    0.032795411245963586,
-    0.0229199988654978,
-    0.014291045267222602,
-    0.007620924240088657,
-    0.0031965836993350055,
-    0.0008626000319773807,
-    7.194767061044208e-05,
-)
+_TINY, _LIFT = 1e-280, np.float64(2.0**400)
+_NEAR = 0.7  # |y − μ| over their mean up to which the series is as good as the formula
 
 
 def general_deviance(y: Array, mu: Array, p: float) -> Array:
-    share = (y - mu) / mu
-    near = (share >= -2.0 / 3.0) & (share <= 2.0)
-    value = np.empty_like(share)
-    value[near] = _near_deviance(mu[near], share[near], p)
-    value[~near] = _far_deviance(y[~near], mu[~near], share[~near], p)
+    """The deviance for y ≥ 0 and μ > 0 with neither p = 1 nor p = 2."""
+    middle = Double(*two_sum(0.5 * y, 0.5 * mu))
+    share = Double.between(y, mu).over(middle)
+    near = np.abs(share.high) <= _NEAR / max(1.0, 0.5 * abs(p))
+    value = np.empty_like(y)
+    value[near] = _near_deviance(middle.where(near), share.where(near), p)
+    value[~near] = _far_deviance(y[~near], mu[~near], p)
+    tiny = middle.high < _TINY
+    if tiny.any():  # halves and rests would be lost below the doubles
+        value[tiny] = general_deviance(y[tiny] * _LIFT, mu[tiny] * _LIFT, p) * _LIFT ** (p - 2.0)
+    return np.where(y == mu, 0.0, value)
+
+
+@cache
+def _coefficients(p: float) -> list[float]:
+    """Of t, t², … in ∫ 2(1 + t/2 − x)·x^(−p) dx / t² from 1 − t/2 to 1 + t/2, to the last bit."""
+    made, binomial = [], Fraction(1)
+    for k in range(1, 400):
+        binomial *= Fraction(1.0 - p - k) / (2 * k)
+        made.append(float(binomial / (k + 1) if k % 2 == 0 else -binomial / (k + 2)))
+        binomial = Fraction(float(binomial)) if k > 3 else binomial
+        if abs(binomial) * _NEAR**k < 1e-19:
+            break
+    return made
+
+
+def _near_deviance(middle: Double, share: Double, p: float) -> Array:
+    """m^(2 − p)·t²·(1 + p·t/6 + …) with m = (y + μ)/2 and t = (y − μ)/m: Taylor's series around m of the
+    integral of 2(y − x)·x^(−p) from μ to y."""
+    t, a = share.high, 2.0 - p
+    series, slope = np.zeros_like(t), np.zeros_like(t)
+    coefficients = _coefficients(p)
+    for coefficient in reversed(coefficients):
+        series += coefficient
+        series *= t
+    for k in range(min(len(coefficients), 4), 0, -1):
+        slope *= t
+        slope += k * coefficients[k - 1]
+    series += slope * share.low + a * middle.low / middle.high
+    square, power = share.times(share), middle.high**a
+    lift = np.ones_like(power)
+    far = np.isinf(power)  # it may leave the doubles where the product does not
+    if far.any() or np.min(power, initial=1.0) < 1e-200:
+        step = 2.0 ** -math.copysign(max(1.0, round(140.0 / abs(a))), a)  # powers fall by about 2¹⁴⁰
+        lift = np.where(far, step**a, np.where(power < 1e-200, _LIFT, 1.0))
+        power = np.where(far, (middle.high * step) ** a, power * lift)
+    bulk, rest = two_product(square.high, power)
+    value: Array = (bulk + finite_rest(rest + (square.low * power + bulk * series))) / lift
     return value
 
 
-def _near_deviance(mu: Array, share: Array, p: float) -> Array:
-    """2·share²·mu^(2 − p)·∫₀¹ (1 − s)(1 + share·s)^(−p) ds, whose terms are all positive."""
-    total = np.zeros_like(share)
-    for point, weight in zip(_POINTS, _WEIGHTS, strict=True):
-        power = np.log1p(share * point)
-        power *= -p
-        np.exp(power, out=power)
-        power *= weight
-        total += power
-    power = mu ** (2.0 - p)
-    value = 2.0 * total * (power * share * share)
-    usual = (power > 1e-200) & (power < 1e200)
-    if not usual.all():  # the power may leave the doubles where the product does not
-        root = share * mu ** (1.0 - 0.5 * p)
-        value = np.where(usual, value, 2.0 * total * root * root)
-    return np.where(share == 0.0, 0.0, value)
-
-
-def _far_deviance(y: Array, mu: Array, share: Array, p: float) -> Array:
-    """The formula, with the pole at a = 0 or b = 0, whichever is nearer, taken out by expm1 unless the
-    numbers are so far apart that nothing cancels."""
+def _far_deviance(y: Array, mu: Array, p: float) -> Array:
+    """2μ^b·(μ(ρ^a − 1) − a(y − μ))/(ab) with ρ = y/μ, a = 2 − p and b = 1 − p, in twice the digits: it is
+    what is left of larger terms. The pole at a = 0 or b = 0, whichever is nearer, comes out of expm1: with
+    b it is y(ρ^b − 1) − b(y − μ). The formula as it stands where that leaves the doubles."""
     a, b = 2.0 - p, 1.0 - p
-    ratio = np.where(y > 0.0, y / mu, 1.0)
-    logs = np.log(ratio)
-    pole = a if abs(a) <= abs(b) else b
-    rise = np.expm1(pole * logs) / pole
-    apart = mu**a * ((rise - share) / b if pole == a else (ratio * rise - share) / a)
-    root = mu ** (0.5 * b)
-    plain = y**a / (a * b) - y * root * root / b + mu**a / a
+    base, pole = (mu, a) if abs(a) <= abs(b) else (y, b)
+    logs = log_ratio_parts(Double(np.where(y > 0.0, y, mu)), Double(mu))
+    rise = Double(base).times(expm1_parts(logs.times(Double(np.asarray(pole)))))
+    rest = rise.minus(Double.between(y, mu).times(Double(np.asarray(pole))))
+    factor = 2 / ((2 - Fraction(p)) * (1 - Fraction(p)))
+    high, low = np.full_like(mu, float(factor)), np.full_like(mu, float(factor - Fraction(float(factor))))
+    power, root = mu**b, mu ** (0.5 * b)
+    usual = np.isfinite(power) & (power > 1e-290)
+    none = np.zeros_like(mu)
+    rest = rest.times(Double(np.where(usual, power, root), none))
+    if not usual.all():
+        rest = rest.times(Double(np.where(usual, 1.0, root), none))
+    value = rest.times(Double(high, low)).rounded
+    plain = _times_power(2.0 / (a * b), y, a) - _times_power(2.0 / b, mu, b, y) + _times_power(2.0 / a, mu, a)
     plain = np.where(np.isnan(plain), np.inf, plain)  # the largest of overflowing terms is positive
-    usual = (y > 0.0) & (np.abs(pole * logs) < 2.0) & np.isfinite(apart) & (mu**a > 1e-290)
-    return 2.0 * np.where(usual, apart, plain)
+    held = (y > 0.0) & np.isfinite(value) & (np.abs(pole * logs.high) < 300.0) & (np.abs(value) > 1e-300)
+    return np.where(held, value, plain)
+
+
+def _times_power(factor: float, x: Array, exponent: float, weight: Array | float = 1.0) -> Array:
+    """factor·weight·x^exponent, also where the power alone leaves the doubles."""
+    power, root = x**exponent, x ** (0.5 * exponent)
+    usual = np.isfinite(power) & (power > 1e-307)
+    made: Array = factor * np.where(usual, power, root) * weight
+    return np.where(usual, made, made * root)

@@ -54,7 +54,7 @@ def ranked_errors(target: Array, pred: Array) -> tuple[Array, Array]:
     marked = np.sum(true, axis=1, keepdims=True)
     both = marked - np.cumsum(true, axis=1)
     union = (marked + np.cumsum(~true, axis=1)).astype(np.float64)
-    growth = np.where(true, 1.0, both / np.maximum(union - 1.0, 1.0)) / union
+    growth = np.where(true, 1.0, both) / np.where(true, union, np.maximum(union - 1.0, 1.0) * union)
     growth[:, 0] = np.where(marked[:, 0] == 0, 1.0, growth[:, 0])
     weight = np.empty_like(error)
     np.put_along_axis(weight, order, growth, axis=1)

@@ -49,8 +49,9 @@ def box_iou(target: Box, pred: Box, *, eps: Eps = 0.0, layout: Layout = "xyxy") 
     Gradient: −(U·dI − I·dU)/U², 0 for boxes that do not touch.
     Use when: boxes are reported by their overlap.
     Avoid when: boxes may be apart: all such pairs cost 1 (box-giou, box-diou).
-    Numerics: U − I is a sum of strips, so nearly equal boxes keep their digits; equal boxes without area
-        cost 0, different ones 1; a box turned inside out is refused. Rows are within 4 ulp.
+    Numerics: U − I is a sum of strips, so nearly equal boxes keep their digits; equal boxes without area cost
+        0, different ones 1; a box turned inside out is refused. Rows are within 4 ulp: a ratio of rounded
+        sums.
     See also: box-giou, box-diou, box-ciou; jaccard for masks.
     References: Yu, Jiang, Wang, Cao & Huang (2016), UnitBox.
 
@@ -86,7 +87,8 @@ def box_giou(target: Box, pred: Box, *, eps: Eps = 0.0, layout: Layout = "xyxy")
     Formula: 1 − I/(U + ε) + (C − U)/(C + ε), C the area of the smallest box around both.
     Gradient: that of box-iou plus ((C + ε)(dC − dU) − (C − U)dC)/(C + ε)².
     Use when: boxes may be apart and should still be pulled together.
-    Numerics: as box-iou; for overlapping boxes C − U is the sum of the free corners. Rows are within 4 ulp.
+    Numerics: as box-iou; for overlapping boxes C − U is the sum of the free corners. Rows are within 4 ulp:
+        sums of ratios.
     See also: box-diou, box-ciou.
     References: Rezatofighi et al. (2019), Generalized Intersection over Union.
 
@@ -140,7 +142,7 @@ def box_diou(target: Box, pred: Box, *, eps: Eps = 0.0, layout: Layout = "xyxy")
         around both.
     Gradient: that of box-iou plus that of the quotient.
     Use when: boxes should be centred quickly, also where one lies inside the other.
-    Numerics: as box-iou; the centres are compared edge by edge. Rows are within 4 ulp.
+    Numerics: as box-iou; the centres are compared edge by edge. Rows are within 4 ulp: sums of ratios.
     See also: box-ciou adds the aspect ratio.
     References: Zheng et al. (2020), Distance-IoU Loss.
 
@@ -182,8 +184,8 @@ def box_ciou(target: Box, pred: Box, *, eps: Eps = 0.0, layout: Layout = "xyxy")
     Formula: 1 − IoU + ρ²/(c² + ε) + αv, v = (4/π²)(atan(w/h) − atan(ŵ/ĥ))², α = v/(1 − IoU + v + ε).
     Gradient: of the formula as it stands; in training α is usually held constant.
     Use when: the shape of a box matters besides its place.
-    Numerics: as box-diou; angles by atan2, so that flat boxes are legal; a point has angle 0. Rows are
-        within 4 ulp.
+    Numerics: as box-diou; angles by atan2, so that flat boxes are legal; a point has angle 0. Rows are within
+        4 ulp: sums of ratios.
     See also: box-diou.
     References: Zheng et al. (2020), Distance-IoU Loss.
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import numpy as np
 
 from lossctl.domain import NONNEG, POSITIVE
+from lossctl.errorfree import Double, finite_rest
 from lossctl.loss import (
     Array,
     Codes,
@@ -17,23 +18,48 @@ from lossctl.loss import (
     like,
     loss,
 )
-from lossctl.losses._directions import unit_rows
+from lossctl.losses._directions import scaled_rows, square_sum, unit_rows
 from lossctl.losses._pairs import PAIRS, row_pairs
-from lossctl.numeric import row_sum, segment_sum, softplus
+from lossctl.numeric import row_sum, segment_sum, sum_parts
 
 
-def _one_way(query: Array, key: Array, group: Codes, temperature: float) -> Array:
-    """Cross-entropy of each query against all keys of its group, its own being the right one."""
+def _one_way(query: Array, key: Array, group: Codes, temperature: float, normalize: bool) -> Array:
+    """Cross-entropy of each query against all keys of its group, its own being the right one.
+
+    What rounding takes from a similarity becomes the relative error of a small loss, so lengths and leads
+    are taken in twice the digits.
+    """
     value = np.empty(len(query))
+    if normalize:
+        query, key = scaled_rows(query)[0], scaled_rows(key)[0]
+    scale, size = (_reciprocal_lengths(x, normalize) for x in (query, key))
+    own = Double(*sum_parts(query * key)).times(size)
     for rows, bounds, other in row_pairs(group, max(PAIRS // query.shape[1], 1)):
-        lead = _leads(query, key, rows, bounds, other, temperature)
         mine = np.arange(rows.start, rows.stop).repeat(np.diff(bounds))
-        lead[mine == other] = -np.inf
-        top = np.maximum.reduceat(lead, bounds[:-1])
+        likeness = Double(*sum_parts(query[mine] * key[other])).times(size.take(other))
+        lead = likeness.minus(own.take(mine)).times(scale.take(mine))
+        lead = lead.over(Double(np.full_like(lead.high, temperature)))
+        wild = np.isnan(lead.high)
+        if wild.any():  # inner products beyond the doubles, whose difference may be within
+            lead.high[wild] = _leads(query, key, rows, bounds, other, temperature)[wild]
+        lead.high[mine == other] = -np.inf
+        top = np.maximum(np.maximum.reduceat(lead.high, bounds[:-1]), 0.0)
         shift = np.where(np.isfinite(top), top, 0.0)
-        rest = segment_sum(np.exp(lead - shift.repeat(np.diff(bounds))), bounds)
-        value[rows] = softplus(np.log(rest) + shift)
+        share = np.exp(lead.high - shift.repeat(np.diff(bounds)))
+        rest = segment_sum(share + finite_rest(share * lead.low), bounds)
+        value[rows] = np.where(top > 0.0, top + np.log(rest + np.exp(-top)), np.log1p(rest))
     return value
+
+
+def _reciprocal_lengths(x: Array, normalize: bool) -> Double:
+    """What inner products with a row are multiplied by: 0 for a zero row."""
+    one = Double(np.ones(len(x)))
+    if not normalize:
+        return one
+    length = square_sum(x).root()
+    empty = length.high == 0.0
+    made = one.over(Double(np.where(empty, 1.0, length.high), length.low))
+    return Double(np.where(empty, 0.0, made.high), made.low)
 
 
 def _leads(query: Array, key: Array, rows: slice, bounds: Codes, other: Codes, temperature: float) -> Array:
@@ -47,7 +73,7 @@ def _leads(query: Array, key: Array, rows: slice, bounds: Codes, other: Codes, t
 
 def _one_way_slopes(query: Array, key: Array, group: Codes, temperature: float) -> tuple[Array, Array]:
     """d Σ _one_way / d query and / d key."""
-    value = _one_way(query, key, group, temperature)
+    value = _one_way(query, key, group, temperature, False)
     by_query, by_key = np.empty_like(query), np.empty_like(key)
     for rows, bounds, other in row_pairs(group, max(PAIRS // query.shape[1], 1)):
         sizes = np.diff(bounds)
@@ -108,9 +134,9 @@ def info_nce(
     Aggregate: mean over rows; a group is a batch, and a group of one row costs nothing.
     Use when: a representation is judged by how well it tells pairs apart.
     Avoid when: other rows of a group may be right answers too.
-    Numerics: log-sum-exp of differences to a row's own similarity, so a loss near zero keeps its digits;
-        pairs are taken in runs, so memory does not grow with the square of a group's size. Rows of up to 10
-        numbers are within 4 ulp.
+    Numerics: log-sum-exp of differences to a row's own similarity, in twice the digits, so a loss near zero
+        keeps its own; pairs are taken in runs, so memory does not grow with the square of a group's size.
+        Rows of up to 10 numbers are within 4 ulp: cosines are ratios of rounded sums.
     See also: triplet takes one negative per row.
     References: van den Oord, Li & Vinyals (2018), Representation Learning with Contrastive Predictive
         Coding; Radford et al. (2021), Learning Transferable Visual Models (symmetric).
@@ -120,9 +146,8 @@ def info_nce(
     >>> lossctl.compute("info-nce", anchor=same, positive=same, group=["b", "b"]).value  # log 2
     0.6931471805599453
     """
-    a, p = (unit_rows(anchor)[0], unit_rows(positive)[0]) if normalize else (anchor, positive)
-    there = _one_way(a, p, group, temperature)
-    return 0.5 * (there + _one_way(p, a, group, temperature)) if symmetric else there
+    there = _one_way(anchor, positive, group, temperature, normalize)
+    return 0.5 * (there + _one_way(positive, anchor, group, temperature, normalize)) if symmetric else there
 
 
 @gradient(info_nce, "anchor", "positive")

@@ -8,10 +8,11 @@ from typing import Annotated
 import numpy as np
 
 from lossctl.domain import ANY, NONNEG, UNIT, Interval
+from lossctl.errorfree import Double, difference, two_sum
 from lossctl.loss import Array, Form, Param, Simplex, gradient, like, loss
 from lossctl.losses._histograms import Normalize, Shares, shares_of, through_sum
 from lossctl.numeric import logsumexp, row_blocks, row_sum, sure_sum, xlogy
-from lossctl.special import log_ratio, relative_entropy
+from lossctl.special import log_ratio_parts, weighted
 
 HALF = Interval(0.0, 0.5, open_high=True)
 
@@ -57,21 +58,24 @@ def _logs(values: Array, logs: bool, from_logits: bool, eps: float, normalize: b
 
 
 def _divergence(p: Array, q: Array) -> Array:
-    """Σ p·log(p/q). Where both are alike a class is p − q, which is exact, and a second part without
-    cancellation; only sums of the former cancel, hence the sure sum."""
+    """Σ p·log(p/q): near equality the sum is far below its terms, so these are taken in twice the digits."""
     value = np.empty(len(p))
     for rows in row_blocks(p):
-        value[rows] = _block_divergence(p[rows], q[rows])
+        value[rows] = sure_sum(_costs(p[rows], q[rows]))
     return value
 
 
-def _block_divergence(p: Array, q: Array) -> Array:
+def _costs(p: Array, q: Array) -> Array:
+    """p·log(p/q), each as two numbers to be summed; 0·log 0 = 0.
+
+    Of shares that agree in 40 bits it is p − q, which is exact, and (p − q)·s·(1 + s/3), s = (p − q)/(p + q).
+    """
+    made = weighted(Double(p), log_ratio_parts(Double(p), Double(q)))
     gap = p - q
-    bulk = relative_entropy(p, q)
-    apart = (p > 2.0 * q) | (q > 2.0 * p)
-    gap[apart] = 0.0
-    bulk[apart] = np.where(p[apart] == 0.0, 0.0, p[apart] * log_ratio(p[apart], q[apart]))
-    return sure_sum(np.concatenate([gap, bulk], axis=1))
+    s = gap / (p + q)
+    alike = np.abs(s) < 2.0**-40
+    parts = np.where(alike, gap, made.high), np.where(alike, gap * s * (1.0 + s / 3.0), made.low)
+    return np.concatenate(parts, axis=1)
 
 
 def _reverse_parts(
@@ -124,9 +128,9 @@ def kl(
     Gradient: −P/Q with respect to Q; softmax(z) − P with respect to logits.
     Use when: the target is itself a distribution; it is cross-entropy minus the entropy of the target.
     Avoid when: Q may be zero where P is not: the value is infinite (js stays bounded).
-    Numerics: of probabilities, a class whose shares are alike costs P − Q plus a small part summed as a
-        series, so that near equality nothing is lost; of logarithms and logits, their difference. Rows of
-        up to 10 numbers are within 4 ulp.
+    Numerics: of probabilities, logarithms, products and their sum are taken in twice the digits, so that near
+        equality nothing is lost; of logarithms and logits, their difference. Rows of up to 10 numbers are
+        within 2 ulp.
     References: Kullback & Leibler (1951), On Information and Sufficiency.
 
     >>> import lossctl
@@ -195,9 +199,9 @@ def reverse_kl(
     Gradient: log(Q/P) + 1 with respect to Q; Q·(log(Q/P) − Σ Q·log(Q/P)) with respect to logits.
     Use when: the prediction should put no mass where the target has none (mode seeking).
     Avoid when: the target may be zero where the prediction is not: the value is infinite.
-    Numerics: of probabilities, a class whose shares are alike costs P − Q plus a small part summed as a
-        series, so that near equality nothing is lost; of logarithms and logits, their difference. Rows of
-        up to 10 numbers are within 4 ulp.
+    Numerics: of probabilities, logarithms, products and their sum are taken in twice the digits, so that near
+        equality nothing is lost; of logarithms and logits, their difference. Rows of up to 10 numbers are
+        within 2 ulp.
     See also: kl, js.
     References: Kullback & Leibler (1951), On Information and Sufficiency.
 
@@ -253,8 +257,9 @@ def js(target: Shares, pred: Shares, *, base: Base = None, normalize: Normalize 
     Gradient: ½·log(Q/M) with respect to Q.
     Use when: a bounded and symmetric divergence is wanted, also where one distribution is zero.
     Avoid when: a zero predicted where the target has mass must cost without bound (kl).
-    Numerics: where u = (P − Q)/(P + Q) has |u| < ½ a class costs the series ½M·Σ u²ⁿ/(n(2n − 1)): every
-        term is positive, so near equality nothing cancels. Rows of up to 10 numbers are within 4 ulp.
+    Numerics: where u = (P − Q)/(P + Q) has |u| < ½ a class costs the series ½M·Σ u²ⁿ/(n(2n − 1)): every term
+        is positive, so near equality nothing cancels; elsewhere both logarithms are taken in twice the
+        digits. Rows of up to 10 numbers are within 2 ulp.
     See also: kl; its square root is a distance.
     References: Lin (1991), Divergence Measures Based on the Shannon Entropy.
 
@@ -262,16 +267,30 @@ def js(target: Shares, pred: Shares, *, base: Base = None, normalize: Normalize 
     >>> lossctl.compute("js:base=2", [[1, 0]], [[0, 1]]).value  # disjoint: log₂ 2
     1.0
     """
-    middle, u = _contrast(target, pred, normalize)
-    square = np.where(np.abs(u) < 0.5, u * u, 0.0)
-    near = np.zeros_like(square)
-    for n in range(26, 0, -1):
-        near = square * (near + 1.0 / (n * (2 * n - 1)))
     p, q = shares_of(target, 0.0, normalize), shares_of(pred, 0.0, normalize)
-    half = np.where(middle == 0.0, 1.0, middle)
-    far = xlogy(p, p / half) + xlogy(q, q / half)
-    cost = row_sum(np.where(np.abs(u) < 0.5, middle * near, far))
-    return np.maximum(0.5 * cost, 0.0) / _unit(base)
+    value = np.empty(len(p))
+    for rows in row_blocks(p):
+        value[rows] = row_sum(_js_costs(p[rows], q[rows]))
+    return value / _unit(base)
+
+
+def _js_costs(p: Array, q: Array) -> Array:
+    """½p·log(p/m) + ½q·log(q/m) of each class, m = (p + q)/2."""
+    gap, slack = difference(p, q)
+    total, lost = two_sum(p, q)
+    u = gap / np.where(total == 0.0, 1.0, total)
+    far = np.abs(u) > 0.5
+    square = np.where(far, 0.0, u * u)
+    rest = np.zeros_like(square)
+    for n in range(26, 1, -1):
+        rest += 1.0 / (n * (2 * n - 1))
+        rest *= square
+    cost = 0.25 * gap * u
+    cost += cost * rest + 0.25 * u * (2.0 * slack - u * lost)
+    middle = Double(total[far], lost[far])
+    sides = [weighted(Double(x), log_ratio_parts(Double(2.0 * x), middle)) for x in (p[far], q[far])]
+    cost[far] = 0.5 * sides[0].plus(sides[1]).rounded
+    return cost
 
 
 @gradient(js)

@@ -9,7 +9,7 @@ import numpy as np
 
 from lossctl.domain import ANY, NONNEG, REAL, UNIT, Interval
 from lossctl.loss import Array, Binary, Form, Param, Pooled, ProbOrLogit, Real, RealVec, gradient, like, loss
-from lossctl.numeric import expm1_minus, row_sum, softplus, xlog1py, xlogy
+from lossctl.numeric import expm1_minus, row_sum, softplus, squared_distance, sure_sum, xlog1py, xlogy
 
 HALF = Interval(0.0, 0.5, open_high=True)
 
@@ -243,7 +243,7 @@ def _(target: Array, pred: Array, *, side: str) -> Array:
 
 
 def _latent(mu: Array, logvar: Array) -> Array:
-    return 0.5 * row_sum(expm1_minus(logvar) + mu * mu)
+    return 0.5 * sure_sum(np.concatenate([expm1_minus(logvar), mu * mu], axis=1))
 
 
 @loss(
@@ -300,7 +300,7 @@ def vae(
     Aggregate: mean over rows; elements are summed, not averaged, so that β = 1 is the evidence bound.
     Use when: a variational autoencoder is judged by what it was trained on.
     Avoid when: models with other decoders are compared: a squared error is a log-likelihood up to scale.
-    Numerics: rows of up to 10 numbers are within 4 ulp.
+    Numerics: rows of up to 10 numbers are within 2 ulp.
     See also: kl-normal; mse and bce for the reconstruction alone.
     References: Kingma & Welling (2014), Auto-Encoding Variational Bayes; Higgins et al. (2017), beta-VAE.
 
@@ -311,7 +311,7 @@ def vae(
     if reconstruction == "bce":
         error = -row_sum(xlogy(target, pred) + xlog1py(1.0 - target, -pred))
     else:
-        error = row_sum((pred - target) ** 2)
+        error = squared_distance(pred, target)
     return error + beta * _latent(mu, logvar)
 
 

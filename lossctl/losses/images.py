@@ -8,8 +8,9 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 
 from lossctl.domain import NONNEG, POSITIVE, Interval
+from lossctl.errorfree import squared_ratio
 from lossctl.loss import Array, BadValue, ImageShape, Param, RealVec, gradient, like, loss
-from lossctl.numeric import row_sum
+from lossctl.numeric import row_blocks, row_sum, squared_distance
 
 COUNT = Interval(1.0, math.inf)
 
@@ -63,19 +64,19 @@ def total_variation(pred: RealVec, *, shape: Shape, kind: Variation = "squared")
     Aggregate: mean over images; an image's value is the sum over its pixels and channels.
     Use when: a reconstruction should be smooth, beside a loss that looks at the target.
     Avoid when: images of different size are compared: the sum grows with the number of pixels.
-    Numerics: rows of up to 10 numbers are within 4 ulp.
+    Numerics: rows of up to 10 numbers are within 2 ulp.
     References: Rudin, Osher & Fatemi (1992), Nonlinear Total Variation Based Noise Removal Algorithms.
 
     >>> import lossctl
     >>> lossctl.compute("total-variation:shape=2x2", pred=[[0, 1, 3, 2]]).value  # 3² + 1² + 1² + 1²
     12.0
     """
-    down, right = _steps(_pixels(pred, shape))
-    if kind == "isotropic":
-        return row_sum(_flat(np.hypot(down, right)))
-    if kind == "l1":
-        return row_sum(_flat(np.abs(down) + np.abs(right)))
-    return row_sum(_flat(down * down + right * right))
+    image = _pixels(pred, shape)
+    if kind == "squared":
+        total = squared_distance(_flat(image[:, 1:]), _flat(image[:, :-1]))
+        return total + squared_distance(_flat(image[:, :, 1:]), _flat(image[:, :, :-1]))
+    down, right = _steps(image)
+    return row_sum(_flat(np.hypot(down, right) if kind == "isotropic" else np.abs(down) + np.abs(right)))
 
 
 @gradient(total_variation)
@@ -118,8 +119,8 @@ def psnr_loss(
     Aggregate: mean over images of the images' own values, not the value of their pooled error.
     Use when: codecs or denoisers are compared; smaller (more negative) is better, −∞ for equal images.
     Avoid when: some images are reproduced exactly: their −∞ is the mean (mse).
-    Numerics: errors are divided by the range before they are squared. Rows of up to 10 numbers are within 2
-        ulp of the larger part of the difference.
+    Numerics: the square of an error over the range is rounded once. Rows of up to 10 numbers are within 2 ulp
+        of the larger part of the difference.
     See also: ssim-loss.
     References: Huynh-Thu & Ghanbari (2008), Scope of Validity of PSNR in Image/Video Quality Assessment.
 
@@ -127,8 +128,7 @@ def psnr_loss(
     >>> lossctl.compute("psnr-loss:data-range=10", [[0, 0]], [[1, 1]]).value  # 10·log₁₀(1/100)
     -20.0
     """
-    gap = (pred - target) / data_range
-    decibels: Array = 10.0 * np.log10(row_sum(gap * gap) / pred.shape[1])
+    decibels: Array = 10.0 * np.log10(row_sum(squared_ratio(pred, target, data_range)) / pred.shape[1])
     return decibels
 
 
@@ -155,12 +155,46 @@ def _gaussian(window: int, sigma: float, image: Array) -> Array:
     return share
 
 
-def _blur(image: Array, weight: Array) -> Array:
-    """Weighted mean of every window that fits, first over columns of pixels, then over lines."""
-    rows, cols = (image.shape[axis] - len(weight) + 1 for axis in (1, 2))
-    tall: Array = sum(w * image[:, i : i + rows] for i, w in enumerate(weight))
-    wide: Array = sum(w * tall[:, :, i : i + cols] for i, w in enumerate(weight))
-    return wide
+def _shifted(image: Array, count: int, axis: int) -> list[Array]:
+    """What is at each place of the windows along an axis."""
+    size = image.shape[axis] - count + 1
+    return [image[:, i : i + size] if axis == 1 else image[:, :, i : i + size] for i in range(count)]
+
+
+def _blend(parts: list[Array], weight: Array) -> Array:
+    total: Array = weight[0] * parts[0]
+    for share, part in zip(weight[1:], parts[1:], strict=True):
+        total += share * part
+    return total
+
+
+def _scatter(parts: list[Array], weight: Array, centre: Array) -> Array:
+    """Weighted mean of the squared distances from the centre, whose own error hardly counts."""
+    total = np.zeros_like(centre)
+    for share, part in zip(weight, parts, strict=True):
+        gap = part - centre
+        gap *= gap
+        gap *= share
+        total += gap
+    return total
+
+
+def _moments(image: Array, weight: Array) -> tuple[Array, Array]:
+    """Mean and variance of every window that fits.
+
+    The variance is the mean of its columns' variances and the variance of their means, these taken from the
+    means of the steps to the right: no difference of squares, and none of rounded means.
+    """
+    count = len(weight)
+    columns = _shifted(image, count, 1)
+    means = _blend(columns, weight)
+    inside = _blend(_shifted(_scatter(columns, weight, means), count, 2), weight)
+    lines = _shifted(means, count, 2)
+    steps = _blend(_shifted(np.diff(image, axis=2), count, 1), weight)
+    climbs = [np.zeros_like(lines[0])]
+    for i in range(count - 1):
+        climbs.append(climbs[-1] + steps[:, :, i : i + climbs[0].shape[2]])
+    return _blend(lines, weight), inside + _scatter(climbs, weight, _blend(climbs, weight))
 
 
 def _spread(windows: Array, weight: Array, shape: tuple[int, ...]) -> Array:
@@ -220,8 +254,8 @@ def ssim_loss(
     Use when: images should have the same structure; less sensitive than psnr to a change of brightness.
     Avoid when: images are smaller than the window, or errors must be weighed evenly (mse).
     Numerics: with d = pred − target, a = μ_d²/(μ₁² + μ₂² + C₁) and b = σ_d²/(σ₁² + σ₂² + C₂) it is a + (1 −
-        a)b, which keeps the digits of a small loss; variances are taken about the target's mean. Rows of up
-        to 10 numbers are within 8 ulp.
+        a)b, which keeps the digits of a small loss; variances are taken about each window's mean. Rows of up
+        to 10 numbers are within 4 ulp: a and b are ratios of sums.
     See also: psnr-loss, perceptual.
     References: Wang, Bovik, Sheikh & Simoncelli (2004), Image Quality Assessment.
 
@@ -230,8 +264,11 @@ def ssim_loss(
     >>> lossctl.compute(spec, [[1.0]], [[0.0]]).value  # 1 − (0 + 1) / (1 + 0 + 1)
     0.5
     """
-    made = _compare(target, pred, shape, window, sigma, (k1 * data_range) ** 2, (k2 * data_range) ** 2)
-    return _mean(made.light + (1.0 - made.light) * made.form)
+    value, levels = np.empty(len(pred)), ((k1 * data_range) ** 2, (k2 * data_range) ** 2)
+    for rows in row_blocks(pred):
+        made = _compare(target[rows], pred[rows], shape, window, sigma, *levels)
+        value[rows] = _mean(made.light + (1.0 - made.light) * made.form)
+    return value
 
 
 def _mean(windows: Array) -> Array:
@@ -265,16 +302,12 @@ def _compare(
 ) -> Comparison:
     x, y = _pixels(target, shape), _pixels(pred, shape)
     weight = _gaussian(window, sigma, x)
-    centre = _mean(x)[:, None, None, None]
-    x0, y0 = x - centre, y - centre
     gap = y - x
-    mean_x, mean_y, mean_gap = _blur(x0, weight), _blur(y0, weight), _blur(gap, weight)
-    base = (mean_x + centre) ** 2 + (mean_y + centre) ** 2 + c1
-    noise = np.maximum(_blur(gap * gap, weight) - mean_gap * mean_gap, 0.0)
-    spread = np.maximum(_blur(x0 * x0, weight) - mean_x * mean_x, 0.0)
-    spread = spread + np.maximum(_blur(y0 * y0, weight) - mean_y * mean_y, 0.0) + c2
+    (mean_x, scatter_x), (mean_y, scatter_y), (mean_gap, noise) = (_moments(z, weight) for z in (x, y, gap))
+    base, spread = mean_x**2 + mean_y**2 + c1, scatter_x + scatter_y + c2
     light, form = _quotient(mean_gap * mean_gap, base), _quotient(noise, spread)
-    return Comparison(weight, gap, y0, light, form, base, spread, mean_gap, mean_y, mean_y + centre)
+    centre = _mean(x)[:, None, None, None]
+    return Comparison(weight, gap, y - centre, light, form, base, spread, mean_gap, mean_y - centre, mean_y)
 
 
 @gradient(ssim_loss)

@@ -252,7 +252,7 @@ def multi_margin(
     Gradient: (p/K)·max(0, m − s_y + s_k)^(p−1) for each wrong class within the margin; for the true one minus
         their sum.
     Use when: scores of several classes should be apart, not only the best two.
-    Numerics: rows of up to 10 numbers are within 4 ulp.
+    Numerics: rows of up to 10 numbers are within 2 ulp.
     See also: multiclass-hinge counts the best wrong class alone.
     References: Weston & Watkins (1999), Support Vector Machines for Multi-Class Pattern Recognition.
 

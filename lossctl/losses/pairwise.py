@@ -7,6 +7,7 @@ from typing import Annotated
 import numpy as np
 
 from lossctl.domain import NONNEG
+from lossctl.errorfree import difference
 from lossctl.loss import Array, Binary, Nonneg, Param, Real, Sign, gradient, like, loss
 from lossctl.losses._contrasts import (
     Half,
@@ -18,7 +19,7 @@ from lossctl.losses._contrasts import (
     pair_slope,
     similarity,
 )
-from lossctl.numeric import difference, short_by, softplus
+from lossctl.numeric import short_by, softplus
 
 
 @loss(

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import numpy as np
 
 from lossctl.domain import NONNEG, REAL, UNIT, Interval
+from lossctl.errorfree import difference
 from lossctl.loss import (
     Array,
     BinaryVec,
@@ -23,7 +24,7 @@ from lossctl.loss import (
     loss,
 )
 from lossctl.losses._pairs import row_pairs
-from lossctl.numeric import difference, row_sum, segment_sum, softplus
+from lossctl.numeric import row_sum, segment_sum, softplus
 
 
 def segment_max(values: Array, offsets: Codes) -> Array:
@@ -40,7 +41,8 @@ def segment_log_softmax(values: Array, offsets: Codes) -> Array:
     top = top[np.searchsorted(top, offsets[:-1])]
     others = np.exp(shifted) * (1.0 + slack)
     others[top] = 0.0
-    logs: Array = shifted - np.repeat(np.log1p(segment_sum(others, offsets)), lengths)
+    logs, lost = difference(shifted, np.repeat(np.log1p(segment_sum(others, offsets)), lengths))
+    logs += slack + lost
     return logs
 
 
@@ -70,6 +72,7 @@ def listnet(
     Gradient: softmax(s)·Σq − q.
     Aggregate: mean over groups; a group without any relevance has no distribution and is ignored.
     Use when: scores of one query compete with each other.
+    Numerics: groups are within 4 ulp: shares are ratios of sums.
     References: Cao, Qin, Liu, Tsai & Li (2007), Learning to Rank: From Pairwise to Listwise Approach.
 
     >>> import lossctl
@@ -83,7 +86,11 @@ def listnet(
     if labels == "softmax":
         shares, used = np.exp(segment_log_softmax(target, group)), np.ones(len(lengths), bool)
     elif labels == "normalized":
-        shares = target / np.repeat(np.where(used, total, 1.0), lengths)
+        whole = np.repeat(np.where(used, total, 1.0), lengths)
+        shares = target / whole
+        faint = (shares < 1e-290) & (target > 0.0)  # digits lost, which a logarithm of 1e300 makes count
+        if faint.any():
+            shares[faint], logs[faint] = target[faint], logs[faint] / whole[faint]
     else:
         shares = target
     return Masked(segment_sum(np.where(shares == 0.0, 0.0, -shares * logs), group), used)
@@ -118,7 +125,8 @@ def ranknet(group: Group, target: Nonneg, pred: Real) -> Masked:
     Aggregate: mean over groups; a group whose rows are all equally relevant has no pair and is ignored.
     Use when: what matters is which of two rows comes first.
     Avoid when: only the top of the list matters (ndcg-loss).
-    Numerics: pairs are taken in runs, so memory does not grow with the square of a group's size.
+    Numerics: pairs are taken in runs, so memory does not grow with the square of a group's size. Groups are
+        within 4 ulp: a sum over its pairs.
     See also: listnet compares whole lists, bpr takes the pairs from the data.
     References: Burges et al. (2005), Learning to Rank using Gradient Descent.
 

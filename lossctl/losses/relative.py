@@ -8,9 +8,11 @@ from typing import Annotated, Any, Literal
 import numpy as np
 
 from lossctl.domain import NONNEG, POSITIVE, Interval
+from lossctl.errorfree import Double, two_sum
 from lossctl.loss import Array, Form, Masked, Param, Pooled, Real, gradient, like, loss
 from lossctl.losses._values import ratio, root_of_ratio, root_slope
-from lossctl.numeric import row_sum, two_sum
+from lossctl.numeric import row_sum
+from lossctl.special import log_ratio_parts
 
 AboveMinusOne = Annotated[Array, Form("real", domain=Interval(-1.0, math.inf, open_low=True, open_high=True))]
 
@@ -88,7 +90,7 @@ def msle(target: AboveMinusOne, pred: AboveMinusOne) -> Array:
     Formula: (log(1 + pred) − log(1 + target))².
     Gradient: 2·(log(1 + pred) − log(1 + target)) / (1 + pred).
     Use when: targets span orders of magnitude and are not negative.
-    Numerics: one log1p of the relative difference where the two are near. Rows are within 8 ulp.
+    Numerics: one logarithm of a ratio, in twice the digits, as its error counts twice.
     See also: rmsle is its root.
     References: Tofallis (2015), A better measure of relative prediction accuracy.
 
@@ -96,8 +98,13 @@ def msle(target: AboveMinusOne, pred: AboveMinusOne) -> Array:
     >>> round(lossctl.compute("msle", [0], [1]).value, 12)  # (log 2)²
     0.480453013918
     """
-    gap = _log_gap(target, pred)
-    return gap * gap
+    logs = log_ratio_parts(_above_one(pred), _above_one(target))
+    return logs.high * logs.high + 2.0 * logs.high * logs.low
+
+
+def _above_one(x: Array) -> Double:
+    """1 + x"""
+    return Double(*two_sum(x, np.ones_like(x)))
 
 
 @gradient(msle)
@@ -128,8 +135,7 @@ def rmsle(target: AboveMinusOne, pred: AboveMinusOne) -> tuple[Array, int]:
     >>> lossctl.compute("rmsle", [0], [1]).value  # log 2
     0.6931471805599453
     """
-    gap = _log_gap(target, pred)
-    return gap * gap, 1
+    return msle(target, pred), 1
 
 
 @gradient(rmsle)
@@ -210,7 +216,7 @@ def smape(
     Gradient: scale·(sign(r)·S − |r|·sign(pred)) / S², S = |pred| + |target|.
     Use when: percentage errors are wanted and targets may be zero.
     Avoid when: over- and underestimates must cost the same: it punishes underestimates more.
-    Numerics: rows are within 4 ulp.
+    Numerics: a ratio of two rounded sums: rows are within 4 ulp.
     References: Armstrong (1985), Long-Range Forecasting.
 
     >>> import lossctl

@@ -8,31 +8,27 @@ from typing import Annotated
 import numpy as np
 
 from lossctl.domain import NONNEG, POSITIVE, Interval
+from lossctl.errorfree import Double, finite_rest, square_parts, squared_ratio, two_product, two_sum
 from lossctl.loss import Array, Param, Real, Residual, gradient, like, loss
-from lossctl.numeric import atanh_rest, difference
+from lossctl.losses._robust import (
+    LARGEST,
+    by_half_square,
+    log1p_ratio,
+    log1p_square,
+    named_member,
+    parabola,
+    parted,
+    ratio_and_rest,
+    root_rise,
+    share,
+)
+from lossctl.numeric import atanh_rest
+from lossctl.special import log_ratio, log_ratio_parts
 
 Scale = Annotated[float, Param("residual from which an error counts as an outlier", POSITIVE)]
 
 
-LARGEST = float(np.finfo(np.float64).max)
 ANY_POWER = Interval(-math.inf, 2.0)
-
-
-def _log1p_square(x: Array, scale: float = 1.0, slack: Array | None = None) -> Array:
-    """log(1 + x²/scale) for x ≥ 0 without squaring what would overflow; slack: what x lost in rounding."""
-    square = x * x / scale
-    value = np.log1p(square)
-    if slack is not None:
-        value += slack * (x / (0.5 * scale * (1.0 + square)))
-    if np.max(x, initial=0.0) > 1e150:
-        value = np.where(x > 1e150, 2.0 * np.log(x) - math.log(scale), value)
-    return value
-
-
-def _parted(target: Array, pred: Array) -> tuple[Array, Array]:
-    """|pred − target|, and what rounding took from it."""
-    residual, slack = difference(pred, target)
-    return np.abs(residual), np.copysign(1.0, residual) * slack
 
 
 @loss(
@@ -41,7 +37,8 @@ def _parted(target: Array, pred: Array) -> tuple[Array, Array]:
     likes=(like("xgboost", "mphe", note="delta is called huber_slope"),),
 )
 def pseudo_huber(
-    residual: Residual,
+    target: Real,
+    pred: Real,
     *,
     delta: Annotated[float, Param("where the parabola bends into the line", POSITIVE)] = 1.0,
 ) -> Array:
@@ -50,20 +47,26 @@ def pseudo_huber(
     Formula: δ²(√(1 + (r/δ)²) − 1), r = pred − target.
     Gradient: r / √(1 + (r/δ)²).
     Use when: huber is wanted with a smooth second derivative.
-    Numerics: written as δr²/(√(δ² + r²) + δ), which neither cancels for small nor overflows for large r.
-        Rows are within 4 ulp.
+    Numerics: what rounding took from √(1 + (r/δ)²) is put back, so that small r lose nothing.
     References: Charbonnier et al. (1997), Deterministic Edge-Preserving Regularization.
 
     >>> import lossctl
     >>> lossctl.compute("pseudo-huber:delta=4", [0], [3]).value  # 16·(5/4 − 1)
     4.0
     """
-    size = np.abs(residual)
-    return delta * size * (size / (np.hypot(delta, size) + delta))
+    square, rest = ratio_and_rest(pred, target, delta)
+    rest /= np.sqrt(1.0 + square)
+    value = parabola(by_half_square(2.0 * root_rise(square), delta, rest), square, target, pred)
+    far = np.isinf(square) | (delta < 1e-145)
+    if far.any():
+        size = np.abs(pred - target)
+        value = np.where(far, delta * size * (size / (np.hypot(delta, size) + delta)), value)
+    return value
 
 
 @gradient(pseudo_huber)
-def _(residual: Array, *, delta: float) -> Array:
+def _(target: Array, pred: Array, *, delta: float) -> Array:
+    residual = pred - target
     return residual / np.hypot(1.0, residual / delta)
 
 
@@ -107,20 +110,24 @@ def fair(target: Real, pred: Real, *, c: Scale = 1.0) -> Array:
     Formula: c|r| − c²·log(1 + |r|/c), r = pred − target.
     Gradient: r / (1 + |r|/c).
     Use when: a convex loss with a defined second derivative everywhere is wanted.
-    Numerics: the two terms cancel near zero; their difference is summed as a series there. Rows are within
-        4 ulp.
+    Numerics: the two terms cancel near zero; their difference is summed as a series there.
     References: Fair (1974), On the Robust Estimation of Econometric Models.
 
     >>> import lossctl
     >>> round(lossctl.compute("fair", [0], [1]).value, 12)  # 1 − log 2
     0.30685281944
     """
-    size, slack = _parted(target, pred)
-    s = 1.0 / (1.0 + 2.0 * c / size)
+    size, slack = parted(target, pred)
+    quotient = Double(size, slack).over(Double(*two_sum(size, np.full_like(size, 2.0 * c))))
+    s = quotient.high
     square = np.minimum(s * s, 0.25)
-    near = c * s * (size - 2.0 * c * square * atanh_rest(square))
-    far = c * (size - c * np.log1p(np.minimum(size / c, LARGEST)))
-    return np.where(s <= 0.5, near, far) + slack / (1.0 / size + 1.0 / c)
+    near, rest = two_product(size, s)
+    rest += size * quotient.low + s * slack
+    near += rest - near * (s * (1.0 - s) * atanh_rest(square))
+    bulk, low = two_product(np.log1p(np.minimum(size / c, LARGEST)), c)
+    far = size - (bulk + (low - slack / (1.0 + c / size)))
+    value = c * np.where(s <= 0.5, near, far)
+    return parabola(value, near, target, pred) if c > 1.0 else value
 
 
 @gradient(fair)
@@ -142,19 +149,19 @@ def cauchy(target: Real, pred: Real, *, c: Scale = 1.0) -> Array:
     Gradient: r / (1 + (r/c)²).
     Use when: the noise has heavy tails.
     Avoid when: a convex loss is needed.
-    Numerics: rows are within 4 ulp.
+    Numerics: (r/c)² is taken with what rounding took.
     References: Black & Anandan (1996), The Robust Estimation of Multiple Motions.
 
     >>> import lossctl
     >>> round(lossctl.compute("cauchy", [0], [1]).value, 12)  # ½·log 2
     0.34657359028
     """
-    size, slack = _parted(target, pred)
-    x = size / c
-    value = _log1p_square(x, 1.0, slack / c)
-    if np.isinf(x).any():  # its logarithm is not
-        value = np.where(np.isinf(x), 2.0 * (np.log(size) - math.log(c)), value)
-    return 0.5 * c * c * value
+    square, rest = ratio_and_rest(pred, target, c)
+    value = np.log1p(square)
+    if np.isinf(square).any():  # its logarithm is not
+        far = 2.0 * log_ratio(np.abs(pred - target), np.full_like(pred, c))
+        value = np.where(np.isinf(square), far, value)
+    return parabola(by_half_square(value, c, rest / (1.0 + square)), square, target, pred)
 
 
 @gradient(cauchy)
@@ -170,25 +177,27 @@ def _(target: Array, pred: Array, *, c: float) -> Array:
     tasks=("regression", "outliers"),
     likes=(like("kornia", "kornia.losses.welsch_loss", c=math.sqrt(2.0)),),
 )
-def welsch(residual: Residual, *, c: Scale = 1.0) -> Array:
+def welsch(target: Real, pred: Real, *, c: Scale = 1.0) -> Array:
     """Welsch loss: bounded; a gross outlier costs c²/2 and no more.
 
     Formula: (c²/2)(1 − e^(−(r/c)²)), r = pred − target.
     Gradient: r·e^(−(r/c)²).
     Use when: part of the targets is wrong and must not matter at all.
-    Numerics: rows are within 4 ulp.
+    Numerics: (r/c)² is taken with what rounding took.
     References: Dennis & Welsch (1978), Techniques for nonlinear least squares and robust regression.
 
     >>> import lossctl
     >>> round(lossctl.compute("welsch", [0], [1]).value, 12)  # ½(1 − 1/e)
     0.316060279414
     """
-    x = residual / c
-    return -0.5 * c * c * np.expm1(-x * x)
+    square, rest = ratio_and_rest(pred, target, c)
+    fall = np.expm1(-square)
+    return parabola(by_half_square(-fall, c, rest * (1.0 + fall)), square, target, pred)
 
 
 @gradient(welsch)
-def _(residual: Array, *, c: float) -> Array:
+def _(target: Array, pred: Array, *, c: float) -> Array:
+    residual = pred - target
     x = residual / c
     return residual * np.exp(-x * x)
 
@@ -198,51 +207,55 @@ def _(residual: Array, *, c: float) -> Array:
     tasks=("regression", "outliers"),
     likes=(like("kornia", "kornia.losses.geman_mcclure_loss"),),
 )
-def geman_mcclure(residual: Residual, *, c: Scale = 2.0) -> Array:
+def geman_mcclure(target: Real, pred: Real, *, c: Scale = 2.0) -> Array:
     """Geman–McClure loss: bounded by 2, half-way at |r| = c.
 
     Formula: 2r² / (r² + c²), r = pred − target.
     Gradient: 4c²r / (r² + c²)².
     Use when: outliers should cost a constant.
     Numerics: written as 2u / (1 + u) with u = (r/c)², bounded so that a large residual does not overflow.
-        Rows are within 4 ulp.
     References: Geman & McClure (1987), Statistical Methods for Tomographic Image Reconstruction.
 
     >>> import lossctl
     >>> lossctl.compute("geman-mcclure", [0], [2]).value
     1.0
     """
-    square = np.minimum(np.abs(residual) / c, 1e150)
-    square *= square
-    return 2.0 * square / (1.0 + square)
+    return 2.0 * share(squared_ratio(pred, target, c))
 
 
 @gradient(geman_mcclure)
-def _(residual: Array, *, c: float) -> Array:
-    x = residual / c
+def _(target: Array, pred: Array, *, c: float) -> Array:
+    x = (pred - target) / c
     return 4.0 * x / (c * (1.0 + x * x) ** 2)
 
 
 @loss(aliases=("biweight",), range=NONNEG, tasks=("regression", "outliers"))
-def tukey(residual: Residual, *, c: Scale = 4.685) -> Array:
+def tukey(target: Real, pred: Real, *, c: Scale = 4.685) -> Array:
     """Tukey's biweight loss: constant beyond c, with no gradient there.
 
     Formula: (c²/6)(1 − (1 − (r/c)²)³) where |r| ≤ c, otherwise c²/6.
     Gradient: r(1 − (r/c)²)² where |r| ≤ c, otherwise 0.
     Use when: outliers should have no influence at all; c = 4.685 keeps 95 % efficiency for unit normals.
-    Numerics: expanded as u(3 − 3u + u²) with u = (r/c)², which does not cancel. Rows are within 8 ulp.
+    Numerics: with u = (r/c)² it is r²/2·(1 − u + u²/3) for small u, where the cube would cancel.
     References: Beaton & Tukey (1974), The Fitting of Power Series.
 
     >>> import lossctl
     >>> lossctl.compute("tukey:c=2", [0, 0], [2, 50]).value  # 4 / 6
     0.6666666666666666
     """
-    u = np.minimum(np.abs(residual) / c, 1.0) ** 2
-    return c * c / 6.0 * (u * (3.0 - u * (3.0 - u)))
+    bulk, rest = square_parts(pred, target)
+    bulk += rest
+    u = np.fmin(bulk / (c * c), 1.0)
+    half = 0.5 * bulk
+    near = half - half * (u - u * u / 3.0)
+    top = c * c / 6.0
+    far = top - top * (1.0 - u) ** 3 if top < math.inf else np.full_like(u, top)
+    return np.where(u < 0.35, near, far)
 
 
 @gradient(tukey)
-def _(residual: Array, *, c: float) -> Array:
+def _(target: Array, pred: Array, *, c: float) -> Array:
+    residual = pred - target
     x = residual / c
     return np.where(np.abs(x) <= 1.0, residual * (1.0 - x * x) ** 2, 0.0)
 
@@ -262,33 +275,29 @@ def barron(
     Formula: (|α−2|/α)·(((r/c)²/|α−2| + 1)^(α/2) − 1), with its limits at α = 2, 0 and −∞.
     Gradient: (r/c²)·((r/c)²/|α−2| + 1)^(α/2 − 1).
     Use when: the right robustness is itself to be chosen.
-    Numerics: the power minus one is expm1 of its logarithm where that is small; what rounding took from r
-        is put back to first order. Rows are within 4 ulp.
+    Numerics: the members with a name by their own formulas; others by expm1 of the power's logarithm, taken
+        in twice the digits.
     References: Barron (2019), A General and Adaptive Robust Loss Function.
 
     >>> import lossctl
     >>> lossctl.compute("barron:alpha=2", [0], [3]).value  # 9 / 2
     4.5
     """
-    size, slack = _parted(target, pred)
-    x, lost = size / c, slack / c
-    if alpha == 2.0:
-        return 0.5 * x * x
-    if alpha == 0.0:
-        return _log1p_square(x, 2.0, lost)
-    if math.isinf(alpha):
-        fall = np.expm1(-0.5 * x * x)
-        return np.minimum(x, 1e150) * (1.0 + fall) * lost - fall
+    if alpha in (2.0, 1.0, 0.0, -2.0, -math.inf):
+        half = 0.5 * squared_ratio(pred, target, c)
+        return named_member(alpha, half, np.abs(pred - target) / c)
     width = abs(alpha - 2.0)
-    logs = 0.5 * _log1p_square(x, width, lost)
-    rise = np.expm1(alpha * logs)
-    if alpha > 0.0:  # a large power is exact where the exponential of its logarithm is not
-        root = np.where(x < 1e150, np.sqrt(1.0 + x * x / width), x / math.sqrt(width))
-        rise = np.where(np.minimum(logs, alpha * logs) > 0.7, root**alpha - 1.0, rise)
-    value = width / alpha * rise
+    logs = log1p_ratio(pred, target, c, width).times(Double(np.asarray(0.5 * alpha)))
+    rise = np.expm1(logs.high)
+    rise += finite_rest((1.0 + rise) * logs.low)
+    value = rise * width / alpha
     if alpha > 0.0 and np.isinf(value).any():  # the factor may bring it back
-        half = root ** (0.5 * alpha)
-        value = np.where(np.isinf(value), width / alpha * half * half, value)
+        one = np.ones_like(value)
+        less = logs.plus(log_ratio_parts(Double(width / alpha * one), Double(one)))
+        part = np.exp(less.high)
+        value = np.where(np.isinf(value), part + finite_rest(part * less.low), value)
+    if np.min(value, initial=1.0) < 1e-290:  # digits lost below the doubles
+        value = np.where(value < 1e-290, 0.5 * squared_ratio(pred, target, c), value)
     return value
 
 
@@ -300,4 +309,4 @@ def _(target: Array, pred: Array, *, alpha: float, c: float) -> Array:
     if math.isinf(alpha):
         return x / c * np.exp(-0.5 * x * x)
     width = abs(alpha - 2.0)
-    return x / c * np.exp((0.5 * alpha - 1.0) * _log1p_square(np.abs(x), width))
+    return x / c * np.exp((0.5 * alpha - 1.0) * log1p_square(np.abs(x), width))

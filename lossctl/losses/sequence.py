@@ -150,7 +150,7 @@ def token_nll(
     Aggregate: pooled over tokens, so a long sequence weighs more; --reduction mean averages sequences.
     Use when: language models are compared on the same tokens; its exponential is the perplexity.
     Avoid when: labels are not aligned with the steps (ctc).
-    Numerics: as cross-entropy; a sequence without a token that counts is left out. Rows are within 4 ulp.
+    Numerics: as cross-entropy; a sequence without a token that counts is left out. Rows are within 2 ulp.
     See also: perplexity, cross-entropy for one token per row.
     References: Bengio, Ducharme, Vincent & Jauvin (2003), A Neural Probabilistic Language Model.
 
@@ -196,8 +196,9 @@ def ctc(
     Use when: labels come in order but without their times, as in speech or handwriting recognition.
     Avoid when: every step has a label (token-nll).
     Numerics: forward and backward recursion over logarithms; a target that needs more steps than there are
-        (its length plus one per repeated neighbour) is exactly infinite; log-probabilities are taken as
-        they are, not normalised. Rows are within 4 ulp.
+        (its length plus one per repeated neighbour) is exactly infinite; log-probabilities are taken as they
+        are, not normalised. Rows of a few steps are within 8 ulp of the best path's cost, from which the
+        other paths are taken.
     See also: wer and cer judge decoded text.
     References: Graves, Fernández, Gomez & Schmidhuber (2006), Connectionist Temporal Classification.
 

@@ -8,27 +8,41 @@ from typing import Annotated
 import numpy as np
 
 from lossctl.domain import NONNEG, Interval
+from lossctl.errorfree import difference
 from lossctl.loss import Array, Param, Real, Whole, gradient, like, loss
 from lossctl.losses._histograms import Normalize, Shares, shares_of, through_sum
-from lossctl.numeric import row_sum
+from lossctl.numeric import row_blocks, row_sum
 
 
 def _climb(target: Array, pred: Array, normalize: bool) -> Array:
     """CDF of the prediction minus CDF of the target; both end at one if normalised."""
-    gap = np.cumsum(shares_of(pred, 0.0, normalize) - shares_of(target, 0.0, normalize), axis=1)
+    p, q = shares_of(target, 0.0, normalize), shares_of(pred, 0.0, normalize)
+    gap = np.empty_like(p)
+    for rows in row_blocks(p):
+        gap[rows] = _running_difference(q[rows], p[rows])
     if normalize:
         gap[:, -1] = 0.0
     return gap
+
+
+def _running_difference(a: Array, b: Array) -> Array:
+    """Running sums of a − b, which may cancel, with what each rounding took."""
+    step, slack = difference(a, b)
+    total = np.cumsum(step, axis=1)
+    before = total[:, :-1]
+    taken = total[:, 1:] - before
+    slack[:, 1:] += (before - (total[:, 1:] - taken)) + (step[:, 1:] - taken)
+    total += np.cumsum(slack, axis=1)
+    return total
 
 
 def _length(gap: Array, p: float) -> Array:
     size = np.abs(gap)
     if p == 1.0:
         return row_sum(size)
-    top = np.max(size, axis=1)
-    share = size / np.where(top == 0.0, 1.0, top)[:, None]
-    root: Array = top * row_sum(share**p) ** (1.0 / p)
-    return root
+    exponent = np.frexp(np.max(size, axis=1))[1]  # dividing by a power of two rounds nothing
+    root: Array = row_sum(np.ldexp(size, -exponent[:, None]) ** p) ** (1.0 / p)
+    return np.ldexp(root, exponent)
 
 
 def _sample_distance(target: Array, pred: Array, weights: Array | None) -> float:
@@ -69,8 +83,8 @@ def emd(
     Gradient: for p = 1, with respect to Q_k, Σ_{j≥k} sign(CDF_Q(j) − CDF_P(j)).
     Use when: classes are ordered, so that a near miss should cost less than a far one.
     Avoid when: classes have no order (kl, cross-entropy).
-    Numerics: the differences are accumulated, not the two CDFs; if normalised, both end at one exactly.
-        Rows of up to 10 numbers are within 4 ulp.
+    Numerics: the differences are accumulated, not the two CDFs, with what each rounding took; if normalised,
+        both end at one exactly. Rows of up to 10 numbers are within 2 ulp.
     See also: wasserstein compares two samples.
     References: Rubner, Tomasi & Guibas (2000), The Earth Mover's Distance; Hou, Yu & Samaras (2016),
         Squared Earth Mover's Distance-based Loss.

@@ -211,6 +211,12 @@ def masks(case: Case, rng: Rng, rows: int) -> Data:
     return {"target": target, "pred": np.where(sure, np.abs(target - data["pred"] * 1e-9), data["pred"])}
 
 
+def inked(case: Case, rng: Rng, rows: int) -> Data:
+    """Masks without the faintest pixels: a ratio among the subnormal numbers has no digits to be rooted."""
+    data = masks(case, rng, rows)
+    return {name: np.where(x < 1e-280, 0.0, x) for name, x in data.items()}
+
+
 def pixels(case: Case, rng: Rng, rows: int) -> Data:
     """Pictures of 2 × 3 pixels in [0, 1], many of them nearly the same."""
     target = rng.random((rows, 6))
@@ -244,7 +250,21 @@ def unaligned(case: Case, rng: Rng, rows: int) -> Data:
 
 DRAWS: dict[str, Callable[[Case, Rng, int], Data]] = {
     f.__name__: f
-    for f in (plain, moderate, filled, tame, calm, counts, boxes, masks, pixels, relevances, steps, unaligned)
+    for f in (
+        plain,
+        moderate,
+        filled,
+        tame,
+        calm,
+        counts,
+        boxes,
+        masks,
+        inked,
+        pixels,
+        relevances,
+        steps,
+        unaligned,
+    )
 }
 
 

@@ -73,7 +73,8 @@ def jaccard(target: V, pred: V, **_: Any) -> N:
     return 1 - both / (mp.fsum(target) + mp.fsum(pred) - both)
 
 
-@of("tversky", "focal-tversky", layout="vector", share=FEW, draw="masks")
+@of("tversky", layout="vector", share=FEW, draw="masks")
+@of("focal-tversky", layout="vector", share=FEW, draw="inked")
 def tversky(target: V, pred: V, alpha: N, beta: N, gamma: N = 1, **_: Any) -> N:
     hit, extra, missed = masks(target, pred)
     wrong = alpha * extra + beta * missed
@@ -98,7 +99,7 @@ def total_variation(pred: V, **_: Any) -> N:
     return across + distance(*rows) ** 2
 
 
-@of("ssim-loss:shape=2x3:window=2", layout="vector", share=0.05, draw="pixels")
+@of("ssim-loss:shape=2x3:window=2", layout="vector", share=FEW, draw="pixels")
 def ssim(target: V, pred: V, sigma: N, k1: N, k2: N, data_range: N, **_: Any) -> N:
     c1, c2 = (k1 * data_range) ** 2, (k2 * data_range) ** 2
     parts = []
@@ -114,13 +115,13 @@ def ssim(target: V, pred: V, sigma: N, k1: N, k2: N, data_range: N, **_: Any) ->
 # --- groups and sequences
 
 
-@of("listnet", share=0.05)
+@of("listnet", share=0.3)
 def listnet(target: V, pred: V, **_: Any) -> N:
     whole = mp.fsum(target)
     return mp.fsum(times(y / whole, -x) for y, x in zip(target, log_softmax(pred), strict=True))
 
 
-@of("ranknet", share=0.05, draw="calm")
+@of("ranknet", share=0.3, draw="calm")
 def ranknet(target: V, pred: V) -> N:
     rows = list(zip(target, pred, strict=True))
     costs = [softplus(t - s) for y, s in rows for z, t in rows if y > z]
@@ -154,12 +155,26 @@ def steps(target: Sequence[int], pred: Sequence[V], from_logits: bool, **_: Any)
     return mp.fsum(costs) / len(costs)
 
 
-@of("ctc:from-logits=true", layout="vector", share=0.01, draw="unaligned")
-def ctc(target: Sequence[int], pred: Sequence[V], **_: Any) -> N:
+def alignments(target: Sequence[int], pred: Sequence[V]) -> list[N]:
+    """Log-probability of every path that gives the target."""
     logs = [log_softmax(row) for row in pred]
-    paths = []
-    for path in product(range(len(logs[0])), repeat=len(logs)):
-        merged = [k for k, _ in groupby(path) if k]
-        if merged == list(target):
-            paths.append(mp.exp(mp.fsum(row[k] for row, k in zip(logs, path, strict=True))))
-    return -mp.log(mp.fsum(paths)) if paths else mp.inf
+    paths = product(range(len(logs[0])), repeat=len(logs))
+    fitting = [path for path in paths if [k for k, _ in groupby(path) if k] == list(target)]
+    return [mp.fsum(row[k] for row, k in zip(logs, path, strict=True)) for path in fitting]
+
+
+def best_path(target: Sequence[int], pred: Sequence[V], **_: Any) -> N:
+    return -max(alignments(target, pred), default=-mp.inf)
+
+
+@of(
+    "ctc:from-logits=true",
+    layout="vector",
+    share=0.1,
+    draw="unaligned",
+    size=best_path,
+    note="in ulp of the best path's cost, from which the other paths are taken",
+)
+def ctc(target: Sequence[int], pred: Sequence[V], **_: Any) -> N:
+    paths = alignments(target, pred)
+    return -mp.log(mp.fsum(mp.exp(path) for path in paths)) if paths else mp.inf

@@ -221,7 +221,7 @@ def triplet(anchor: V, positive: V, negative: V, margin: N, **_: Any) -> N:
     return max(mpf(0), distance(anchor, positive) - distance(anchor, negative) + margin)
 
 
-@of("info-nce:temperature=0.5", layout="vector", share=0.02, draw="tame")
+@of("info-nce:temperature=0.5", layout="vector", share=FEW, draw="tame")
 def info_nce(anchor: Sequence[V], positive: Sequence[V], at: int, temperature: N, **_: Any) -> N:
     own = cosine(anchor[at], positive[at])
     return mp.log(mp.fsum(mp.exp((cosine(anchor[at], p) - own) / temperature) for p in positive))
