@@ -154,8 +154,8 @@ def lsgan(
     3.0
     """
     factor = 0.5 if half else 1.0
-    aim = real_label if side == "generator" else fake_label
-    return _terms(target, side, factor * (pred - real_label) ** 2, factor * (pred - aim) ** 2)
+    above, off = pred - real_label, pred - (real_label if side == "generator" else fake_label)
+    return _terms(target, side, factor * above * above, factor * off * off)
 
 
 @gradient(lsgan)

@@ -194,6 +194,6 @@ def hinge_gan(target: N, pred: N, **_: Any) -> N:
     return max(1 - pred if target else 1 + pred, mpf(0))
 
 
-@of('custom:expr="log1p((pred - target)**2)"', draw="calm")
+@of('custom:expr="log1p((pred - target)**2)"', draw="calm", note="each operation of an expression rounds")
 def custom(target: N, pred: N, **_: Any) -> N:
     return mp.log(1 + (pred - target) ** 2)
