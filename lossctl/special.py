@@ -69,9 +69,9 @@ def weighted(weight: Double, cost: Double) -> Double:
 
 
 def times_power(value: Double, base: Double, exponent: float) -> Double:
-    """value·base^exponent, whole powers by multiplication, so that none vanishes where the result does not.
+    """value·base^exponent; powers up to 8 by multiplication, so that none vanishes where the result does not.
 
-    A half is a square root; any other fraction of the exponent has the 0.7 ulp of NumPy's power.
+    A half is a square root; what else is left of the exponent has the 0.7 ulp of NumPy's power.
     """
     whole = min(int(exponent), 8)
     for _ in range(whole):
@@ -207,7 +207,7 @@ def relative_entropy(a: Array, b: Array | Double, gap: Double | None = None) -> 
     b = b if isinstance(b, Double) else Double(b)
     gap = Double(a).minus(b) if gap is None else gap
     total, lost = two_sum(0.5 * a, 0.5 * b.high)
-    tiny = total < _TINY
+    tiny = (total < _TINY) & (total > 0.0)
     np.maximum(total, _TINY, out=total)
     share = gap.scaled(0.5).over(Double(total, lost + 0.5 * b.low))
     s = share.high

@@ -116,3 +116,11 @@ def test_a_value_must_be_a_number() -> None:
     one = {"spec": "mae", "group": {}, "value": None, "status": "ok", "rows": 1, "signature": "s"}
     with pytest.raises(DataError, match="damaged"):
         saved_from({"schema": "lossctl.result/1", "results": [one]}, "x")
+
+
+def test_a_loss_and_group_stand_in_it_once() -> None:
+    one = {"spec": "mae", "group": {"g": "a"}, "value": 1, "status": "ok", "rows": 1, "signature": "s"}
+    other = {**one, "group": {"g": "b"}}
+    assert len(saved_from({"schema": "lossctl.result/1", "results": [one, other]}, "x").entries) == 2
+    with pytest.raises(DataError, match="stand in it twice"):
+        saved_from({"schema": "lossctl.result/1", "results": [one, other, one]}, "x")

@@ -15,7 +15,7 @@ import lossctl
 from lossctl.arrow import from_numpy, holds, list_parts, numbers, valid_bits
 from lossctl.columns import Feed
 from lossctl.decode_lists import loader
-from lossctl.errors import BadRow, DataError, LossctlError
+from lossctl.errors import BadRow, DataError, LossctlError, UsageError
 from lossctl.groups import dictionary_codes
 from lossctl.loss import Form
 
@@ -280,3 +280,41 @@ def test_a_row_of_no_cluster(tmp_path: Path) -> None:
     path = write(tmp_path / "a.parquet", y=[1.0, 2.0, 3.0], p=[1.0, 2.0, 3.0], c=["a", None, "b"])
     error = refused(path, "mae", ci=0.9, cluster="c")
     assert (error.facts["row"], error.facts["column"]) == (1, "c")
+
+
+# -- The library's face --------------------------------------------------------------------------------------
+
+
+def test_arrays_come_as_arrow_tables_and_frames_too() -> None:
+    import pandas as pd
+
+    y, p = [1.0, 2.0, 4.0], [1.0, 3.0, 2.0]
+    arrow = {"y": pa.array(y), "p": pa.chunked_array([p[:1], p[1:]])}
+    for data in (pd.DataFrame({"y": y, "p": p}), pa.table({"y": y, "p": p}), arrow):
+        assert lossctl.compute("mae", "y", "p", data=data).value == 1.0
+    assert lossctl.compute("mae", arrow["y"], arrow["p"]).value == 1.0
+
+
+def test_truth_values_in_arrays_are_what_they_are_in_tables() -> None:
+    truths, shares = np.array([True, False]), [0.75, 0.25]
+    assert lossctl.compute("zero-one", truths, [1, 0]).value == 0.0
+    assert lossctl.compute("mae", truths, shares).value == 0.25
+    groups = lossctl.compute("mae", shares, shares, by=truths).scores
+    assert [score.group for score in groups] == [{"by": "false"}, {"by": "true"}, {}]
+    with pytest.raises(DataError, match="holds truth values"):
+        lossctl.compute("mae", shares, truths)
+
+
+def test_data_that_is_no_table_is_refused() -> None:
+    with pytest.raises(UsageError, match="data is a list"):
+        lossctl.compute("mae", "y", "p", data=[1.0, 2.0])
+
+
+def test_arrays_of_different_lengths_are_refused() -> None:
+    with pytest.raises(DataError, match="differ in length: target has 3, pred has 2 rows"):
+        lossctl.compute("mae", [1.0, 2.0, 3.0], [1.0, 2.0])
+
+
+def test_arrays_of_four_dimensions_are_refused() -> None:
+    with pytest.raises(DataError, match="target has 4 dimensions"):
+        lossctl.compute("mae", np.zeros((2, 2, 2, 2)), [1.0, 2.0])

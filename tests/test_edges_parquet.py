@@ -14,7 +14,8 @@ import pytest
 from test_edges_sources import told, write
 from test_sources_csv import drain
 
-from lossctl.errors import BadRow, LossctlError, ResourceError, RowsDisagree
+from lossctl import evaluate
+from lossctl.errors import BadRow, DataError, LossctlError, ResourceError, RowsDisagree
 from lossctl.sources import beside, open_dataset, pages, parquet, rowgroups
 from lossctl.sources.aligned import differing_row
 from lossctl.sources.base import Identity
@@ -44,6 +45,16 @@ def test_fields_of_structs_by_dotted_paths(tmp_path: Path) -> None:
             find(again, name, "p")
 
 
+def test_a_role_is_given_a_field_of_a_struct(tmp_path: Path) -> None:
+    deep = [{"y": 1.0, "d": {"p": 3.0}}, {"y": 2.0, "d": {"p": 2.0}}]
+    path = write(tmp_path / "a.parquet", s=deep, plain=[1.0, 2.0])
+    assert evaluate(path, "mae", target="s.y", pred="s.d.p").value == 1.0
+    for name in ("s.d.q", "s.y.p", "s", "t.y"):
+        with pytest.raises(DataError) as caught:
+            evaluate(path, "mae", target="plain", pred=name)
+        assert name in str(caught.value)
+
+
 def test_ends_of_encrypted_and_other_files(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     whole = Path(write(path, y=[1.0])).read_bytes()
@@ -71,6 +82,13 @@ def test_texts_of_a_dictionary_are_spelt_out_while_they_fit(
     assert drain(open_dataset([path]), {"y": S}) == {"y": ["a" * 30, None, "b" * 10, "b" * 10]}
     monkeypatch.setattr(rowgroups, "_ROW_LIMIT", 49)
     assert "the text is too long to hold" in told(path, wanted={"y": S})
+
+
+@pytest.mark.parametrize("kind", [S, pa.large_string()])
+def test_a_text_column_named_like_the_path_to_another(tmp_path: Path, kind: pa.DataType) -> None:
+    texts = pa.array(["x", "y", "x"], kind)
+    path = write(tmp_path / "a.parquet", **{"a.b": texts, "a": [{"b": "u"}, {"b": "v"}, {"b": "u"}]})
+    assert drain(open_dataset([path]), {"a.b": S}) == {"a.b": ["x", "y", "x"]}
 
 
 def test_text_that_is_not_utf_8(tmp_path: Path) -> None:
@@ -191,6 +209,25 @@ def test_texts_too_long_to_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(beside, "_TEXT_LIMIT", 60)
     with pytest.raises(ResourceError, match="the texts of column 'y' are too long"):
         drain(open_joined([pred], target, "k", "strict"), {"p": F, "y": S})
+
+
+@pytest.mark.parametrize("keys", [["a", "b"], [1, 2]])
+def test_batches_without_rows_join_nothing(keys: list[Any]) -> None:
+    def side(name: str, order: list[Any]) -> MemoryDataset:
+        parts = [[], order[:1], [], order[1:], []]
+        columns = {"k": pa.chunked_array(parts, pa.array(keys).type), name: pa.array([1.0, 2.0])}
+        return MemoryDataset(pa.table(columns))
+
+    made = drain(joined(side("p", keys), side("y", keys[::-1]), ["k"]), {"p": F, "y": F})
+    assert made == {"p": [1.0, 2.0], "y": [2.0, 1.0]}
+
+
+def test_an_inner_join_without_a_common_key_is_refused(tmp_path: Path) -> None:
+    pred = write(tmp_path / "p.parquet", k=[1, 2, 3, 4], p=[0.0] * 4)
+    target = write(tmp_path / "t.parquet", k=[5, 6], y=[0.0] * 2)
+    with pytest.raises(DataError, match="no key is in both") as caught:
+        drain(open_joined([pred], target, "k", "inner"), {"p": F, "y": F})
+    assert caught.value.hint == "first keys: k=1, k=2, k=3 against k=5, k=6"
 
 
 def test_keys_without_text_or_rows() -> None:

@@ -8,7 +8,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from lossctl.exact import BLOCK, ExactSum, Workspace
+from lossctl import exact
+from lossctl.errors import ResourceError
+from lossctl.exact import BLOCK, ExactSum, Workspace, check_arithmetic, ratio
 from lossctl.exact_groups import GroupedSums, add_product
 
 WORK = Workspace()
@@ -31,16 +33,39 @@ def test_a_limb_is_emptied_before_it_is_full(power: int, sign: float) -> None:
         assert merged.total(0).fraction() == 19 * turn * BLOCK * Fraction(one)
 
 
+@pytest.mark.parametrize("large", [(500,), (500, 300, 100)])
 @pytest.mark.parametrize("power", [5, 6, 7, 8, 51, 52])
-def test_rows_far_below_a_few_large_ones_fill_limbs_too(power: int) -> None:
+def test_rows_far_below_a_few_large_ones_fill_limbs_too(power: int, large: tuple[int, ...]) -> None:
     one = math.nextafter(2.0**power, 0.0)
     block = np.full(BLOCK, one)
-    block[:3] = 2.0**500, 2.0**300, 2.0**100
+    block[: len(large)] = [2.0**each for each in large]
     groups = GroupedSums(1)
     for turn in range(1, 12):
         groups.add(block, np.zeros(BLOCK, np.int64), WORK)
-        want = (BLOCK - 3) * Fraction(one) + 2**500 + 2**300 + 2**100
+        want = (BLOCK - len(large)) * Fraction(one) + sum(2**each for each in large)
         assert groups.total(0).fraction() == turn * want
+
+
+@pytest.mark.parametrize("power", range(-20, 60))
+def test_the_lowest_bit_lies_anywhere_among_the_levels(power: int) -> None:
+    one = 4 / 3 * 2.0**power
+    groups = GroupedSums(1)
+    groups.add(np.array([one, one, -one, one]), np.zeros(4, np.int64), WORK)
+    assert groups.total(0).fraction() == 2 * Fraction(one)
+
+
+def test_resizing_to_the_same_size_changes_nothing() -> None:
+    groups = GroupedSums(2)
+    groups.add(np.array([1.0, 2.0]), np.arange(2), WORK)
+    groups.resize(2)
+    assert [total.value() for total in groups.totals()] == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("mapping", [[-1, 0], [0, 1], [0]])
+def test_a_mapping_stays_among_the_sums(mapping: list[int]) -> None:
+    into = GroupedSums(1)
+    with pytest.raises(IndexError):
+        into.merge(GroupedSums(2), np.array(mapping))
 
 
 def test_full_limbs_of_many_groups_merge_into_one() -> None:
@@ -85,3 +110,55 @@ def test_products_on_both_sides_of_the_safe_range(power: int) -> None:
     add_product(acc, x, y, WORK)
     pairs = zip(x.tolist(), y.tolist(), strict=True)
     assert acc.fraction() == sum(Fraction(a) * Fraction(b) for a, b in pairs)
+
+
+@pytest.mark.parametrize("powers", [(-900, -100), (-700, -300)])
+@pytest.mark.parametrize("zeros", [0, 3])
+def test_products_below_the_normal_range_are_within_one_unit(zeros: int, powers: tuple[int, int]) -> None:
+    rng = np.random.default_rng(5)
+    work, unit = Workspace(), Fraction(5e-324)
+    for x, y in zip(*((1 + rng.random(300)) * 2.0**power for power in powers), strict=True):
+        work.floats[0][:] = 1.0
+        acc = ExactSum()
+        add_product(acc, np.array([x, *[0.0] * zeros]), np.array([y, *[1.0] * zeros]), work)
+        assert abs(acc.fraction() - Fraction(x) * Fraction(y)) <= unit
+
+
+def test_a_product_with_infinity_alone_is_infinite() -> None:
+    acc = ExactSum()
+    add_product(acc, np.array([math.inf, 1.0]), np.array([2.0, 3.0]), WORK)
+    assert acc == ExactSum.of_int(3) + ExactSum(posinf=1)
+
+
+def test_sums_differ_when_one_of_their_counts_does() -> None:
+    sums = [ExactSum(), ExactSum(1), ExactSum(nan=1), ExactSum(posinf=1), ExactSum(neginf=1)]
+    for at, one in enumerate(sums):
+        assert [one == other for other in sums] == [at == place for place in range(len(sums))]
+
+
+def test_weight_minus_one_swaps_the_infinities() -> None:
+    assert ExactSum(3, nan=1, posinf=2, neginf=5).scaled(-1) == ExactSum(-3, nan=1, posinf=5, neginf=2)
+    assert ExactSum(3, nan=1, posinf=2, neginf=5).scaled(1) == ExactSum(3, nan=1, posinf=2, neginf=5)
+
+
+@pytest.mark.parametrize("least", [1, -1])
+def test_the_smallest_sum_has_a_sign(least: int) -> None:
+    up, down = ExactSum(posinf=1), ExactSum(neginf=1)
+    assert (ratio(up, ExactSum(least)), ratio(down, ExactSum(least))) == (least * math.inf, -least * math.inf)
+    for infinite, sign in ((up, least), (down, -least)):
+        assert math.copysign(1.0, ratio(ExactSum(least), infinite)) == sign
+    assert math.copysign(1.0, ratio(ExactSum(), up)) == 1.0
+
+
+def test_unsound_arithmetic_is_refused_where_the_caller_traps_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Overflowing:
+        def __getattr__(self, name: str) -> object:
+            return getattr(np, name)
+
+        @staticmethod
+        def repeat(a: np.ndarray, times: int) -> np.ndarray:
+            return np.full(len(a) * times, 1.7e308)
+
+    monkeypatch.setattr(exact, "np", Overflowing())
+    with np.errstate(all="raise"), pytest.raises(ResourceError, match="nearest"):
+        check_arithmetic()

@@ -352,6 +352,16 @@ class TestBaseline:
         done = lossctl("gate", cwd=tmp_path)
         assert done.returncode == 0, done.stdout + done.stderr
 
+    @pytest.mark.parametrize(("weights", "told"), [("ww", "w"), ("w", "w"), ("w-", None), ("-w", None)])
+    def test_a_weight_of_all_checks_is_told(self, weights: str, told: str | None, tmp_path: Path) -> None:
+        text = f"baseline='b.json'\n[data]\nfiles='{PREDS}'\n"
+        for at, weight in enumerate(weights):
+            text += f"[[check]]\nspec='mae'\nwhere='y_true > {at}'\nmax-regression=0\n"
+            text += "weight='w'\n" if weight == "w" else ""
+        config(tmp_path, text)
+        assert lossctl("gate", "--update-baseline", cwd=tmp_path).returncode == 0
+        assert json.loads((tmp_path / "b.json").read_text())["columns"].get("weight") == told
+
 
 class TestInit:
     def test_starter_runs_and_is_not_overwritten(self, tmp_path: Path) -> None:

@@ -89,6 +89,8 @@ REFUSED = [
     ),
     ("gate|g.parquet|--max|mae=9|--by|g,user", ["--by g --by user"]),
     # options
+    ("compute|mae|g.parquet|--pred|y_*,y_pred", ["column 'y_pred' stands twice in --pred"]),
+    ("compute|ranknet|g.parquet|--group|user|--target|n|--pred|y_*", ["ranknet takes one number per row"]),
     ("compute|mae|g.parquet|--by|g,usr", ["no column 'usr' for by; closest: user"]),
     ("curve|mae|g.parquet|--by|g,user", ["--by g --by user"]),
     ("compute|mae|g.parquet|--where|n == 'x'", ["holds numbers", "the text 'x'", "n == 1"]),

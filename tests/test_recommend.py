@@ -188,15 +188,13 @@ def test_nothing_to_go_by(capsys: pytest.CaptureFixture[str], tmp_path: Path) ->
     assert "--target" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("cuts", [[], [1], [500], [3, 700, 701]])
-def test_statistics_merge(cuts: list[int]) -> None:
+@pytest.mark.parametrize("cuts", [[], [1], [500], [3, 700, 700, 701]])
+def test_statistics_do_not_depend_on_the_blocks(cuts: list[int]) -> None:
     data = np.concatenate([RNG.normal(0, 1, 990), [1e6, -0.0, 0.0, np.nan, np.inf, -np.inf, 5, 5, 5, -1e300]])
     whole, parts = Numbers(), Numbers()
     whole.add(data, None, Workspace())
     for part in np.split(data, cuts):
-        each = Numbers()
-        each.add(part, None, Workspace())
-        parts.merge(each)
+        parts.add(part, None, Workspace())
     names = "size nan posinf neginf low high runs counts bins mean outliers"
     for name in names.split():
         assert getattr(parts, name) == getattr(whole, name), name

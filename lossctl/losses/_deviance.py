@@ -13,14 +13,13 @@ from lossctl.loss import Array
 from lossctl.special import expm1_parts, log_ratio_parts
 
 _TINY, _LIFT = 1e-280, np.float64(2.0**400)
-_NEAR = 0.7  # |y − μ| over their mean up to which the series is as good as the formula
 
 
 def general_deviance(y: Array, mu: Array, p: float) -> Array:
     """The deviance for y ≥ 0 and μ > 0 with neither p = 1 nor p = 2."""
     middle = Double(*two_sum(0.5 * y, 0.5 * mu))
     share = Double.between(y, mu).over(middle)
-    near = np.abs(share.high) <= _NEAR / max(1.0, 0.5 * abs(p))
+    near = np.abs(share.high) <= _reach(p)
     value = np.empty_like(y)
     value[near] = _near_deviance(middle.where(near), share.where(near), p)
     value[~near] = _far_deviance(y[~near], mu[~near], p)
@@ -30,15 +29,23 @@ def general_deviance(y: Array, mu: Array, p: float) -> Array:
     return np.where(y == mu, 0.0, value)
 
 
+def _reach(p: float) -> float:
+    """|y − μ| over their mean up to which the series is as good as the formula."""
+    return 0.7 / max(1.0, 0.5 * abs(p))
+
+
 @cache
 def _coefficients(p: float) -> list[float]:
     """Of t, t², … in ∫ 2(1 + t/2 − x)·x^(−p) dx / t² from 1 − t/2 to 1 + t/2, to the last bit."""
-    made, binomial = [], Fraction(1)
+    made: list[float] = []
+    binomial = Fraction(1)
+    if abs(p) > 1e17:  # no two numbers are within reach
+        return made
     for k in range(1, 400):
         binomial *= Fraction(1.0 - p - k) / (2 * k)
         made.append(float(binomial / (k + 1) if k % 2 == 0 else -binomial / (k + 2)))
         binomial = Fraction(float(binomial)) if k > 3 else binomial
-        if abs(binomial) * _NEAR**k < 1e-19:
+        if abs(binomial) * Fraction(_reach(p)) ** k < 1e-19:
             break
     return made
 
@@ -55,13 +62,14 @@ def _near_deviance(middle: Double, share: Double, p: float) -> Array:
     for k in range(min(len(coefficients), 4), 0, -1):
         slope *= t
         slope += k * coefficients[k - 1]
-    series += slope * share.low + a * middle.low / middle.high
+    series += slope * share.low + (1.0 + series) * (a * middle.low / middle.high)
     square, power = share.times(share), middle.high**a
     lift = np.ones_like(power)
-    far = np.isinf(power)  # it may leave the doubles where the product does not
-    if far.any() or np.min(power, initial=1.0) < 1e-200:
+    far, faint = np.isinf(power), power < 1e-200  # it may leave the doubles where the product does not
+    if far.any() or faint.any():
         step = 2.0 ** -math.copysign(max(1.0, round(140.0 / abs(a))), a)  # powers fall by about 2¹⁴⁰
-        lift = np.where(far, step**a, np.where(power < 1e-200, _LIFT, 1.0))
+        far &= step**a > 0.0
+        lift = np.where(far, step**a, np.where(faint, _LIFT, 1.0))
         power = np.where(far, (middle.high * step) ** a, power * lift)
     bulk, rest = two_product(square.high, power)
     value: Array = (bulk + finite_rest(rest + (square.low * power + bulk * series))) / lift

@@ -93,7 +93,7 @@ def log1p_ratio(a: Array, b: Array, c: float, over: float) -> Double:
     logs = log_ratio_parts(Double(base, low + rest), one)
     far = np.isinf(square)
     if far.any():
-        half = log_ratio_parts(Double(np.abs(a - b)), Double(c * one.high))
-        whole = half.plus(half).minus(log_ratio_parts(Double(over * one.high), one))
+        half = log_ratio_parts(Double(np.abs(0.5 * a - 0.5 * b)), Double(c * one.high))
+        whole = half.plus(half).minus(log_ratio_parts(Double(0.25 * over * one.high), one))
         logs = Double.choose(far, whole, logs)
     return logs

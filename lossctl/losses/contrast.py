@@ -7,7 +7,7 @@ from typing import Annotated
 import numpy as np
 
 from lossctl.domain import NONNEG, POSITIVE
-from lossctl.errorfree import Double, finite_rest
+from lossctl.errorfree import Double, finite_rest, two_product
 from lossctl.loss import (
     Array,
     Codes,
@@ -20,7 +20,7 @@ from lossctl.loss import (
 )
 from lossctl.losses._directions import scaled_rows, square_sum, unit_rows
 from lossctl.losses._pairs import PAIRS, row_pairs
-from lossctl.numeric import row_sum, segment_sum, sum_parts
+from lossctl.numeric import NARROW, row_sum, segment_sum, sum_parts
 
 
 def _one_way(query: Array, key: Array, group: Codes, temperature: float, normalize: bool) -> Array:
@@ -33,10 +33,10 @@ def _one_way(query: Array, key: Array, group: Codes, temperature: float, normali
     if normalize:
         query, key = scaled_rows(query)[0], scaled_rows(key)[0]
     scale, size = (_reciprocal_lengths(x, normalize) for x in (query, key))
-    own = Double(*sum_parts(query * key)).times(size)
+    own = _inner(query, key).times(size)
     for rows, bounds, other in row_pairs(group, max(PAIRS // query.shape[1], 1)):
         mine = np.arange(rows.start, rows.stop).repeat(np.diff(bounds))
-        likeness = Double(*sum_parts(query[mine] * key[other])).times(size.take(other))
+        likeness = _inner(query[mine], key[other]).times(size.take(other))
         lead = likeness.minus(own.take(mine)).times(scale.take(mine))
         lead = lead.over(Double(np.full_like(lead.high, temperature)))
         wild = np.isnan(lead.high)
@@ -46,9 +46,17 @@ def _one_way(query: Array, key: Array, group: Codes, temperature: float, normali
         top = np.maximum(np.maximum.reduceat(lead.high, bounds[:-1]), 0.0)
         shift = np.where(np.isfinite(top), top, 0.0)
         share = np.exp(lead.high - shift.repeat(np.diff(bounds)))
-        rest = segment_sum(share + finite_rest(share * lead.low), bounds)
+        low = np.clip(lead.low, -0.5, 0.5)  # more is lost only from leads beyond 2⁵²
+        rest = segment_sum(share + finite_rest(share * low), bounds)
         value[rows] = np.where(top > 0.0, top + np.log(rest + np.exp(-top)), np.log1p(rest))
     return value
+
+
+def _inner(a: Array, b: Array) -> Double:
+    """Inner products of rows; of up to 16 numbers in twice the digits."""
+    if a.shape[1] > NARROW:
+        return Double(*sum_parts(a * b))
+    return Double(*sum_parts(np.concatenate(two_product(a, b), axis=1)))
 
 
 def _reciprocal_lengths(x: Array, normalize: bool) -> Double:

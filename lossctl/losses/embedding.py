@@ -33,7 +33,8 @@ from lossctl.numeric import row_sum, squared_distance
 
 def _distance(first: Array, second: Array, p: float, eps: float, squared: bool) -> Array:
     if squared or p == 2.0:
-        total = squared_distance(first, second - eps if eps else second)
+        pair = (first - second, np.full_like(first, -eps)) if eps else (first, second)
+        total = squared_distance(*pair)
         return total if squared else np.sqrt(total)
     size = np.abs(first - second + eps)
     if p == 1.0:

@@ -112,8 +112,8 @@ def binary_focal(
     Use when: positives are rare and easy negatives would swamp the mean, as in object detection.
     Avoid when: probabilities must be calibrated (bce): focal is not proper.
     Numerics: 1 − p_t is taken from the other side's logistic, never by subtraction from a rounded 1, and in
-        twice the digits, as its error counts γ times. Rows are within 2 ulp, within 3 where γ is no multiple
-        of ½.
+        twice the digits, as its error counts γ times. Up to γ = 8 rows are within 2 ulp, within 3 where γ is
+        no multiple of ½.
     See also: bce is gamma = 0; focal for several classes.
     References: Lin, Goyal, Girshick, He & Dollár (2017), Focal Loss for Dense Object Detection.
 

@@ -209,7 +209,7 @@ def _far_crps(gap: Array, slack: Array, scale: Array) -> Array:
     neither of its terms, as the two errors cancel."""
     x = gap / scale * math.sqrt(0.5)
     missing = erfc(x)
-    bulk, low = two_product(gap, missing)
+    bulk, low = two_product(np.where(missing == 0.0, 0.0, gap), missing)  # beyond the doubles 0·∞ = 0
     rest = scale * (AT_ZERO + PEAK * np.expm1(-x * x)) + (slack * (1.0 - missing) - low)
     value: Array = gap + (rest - bulk)
     return value

@@ -37,7 +37,7 @@ def segment_log_softmax(values: Array, offsets: Codes) -> Array:
     """log softmax within each segment, one value per row."""
     lengths = np.diff(offsets)
     shifted, slack = difference(values, np.repeat(segment_max(values, offsets), lengths))
-    top = np.flatnonzero(shifted == 0.0)  # the first of each segment counts as 1, and not in `others`
+    top = np.flatnonzero(~(shifted < 0.0))  # the first of each segment counts as 1, and not in `others`
     top = top[np.searchsorted(top, offsets[:-1])]
     others = np.exp(shifted) * (1.0 + slack)
     others[top] = 0.0

@@ -260,9 +260,9 @@ def smooth_l1(
     size = np.abs(pred - target)
     if beta == 0.0:
         return size
-    scale = math.ldexp(1.0, -(math.frexp(beta)[1] // 2))  # the quotient is less than the square
+    scale = math.ldexp(1.0, -(math.frexp(beta)[1] // 2))  # near 1/√β: neither square nor quotient overflows
     bulk, rest = square_parts(pred, target, scale)
-    return np.where(size < beta, (bulk + rest) / (2.0 * beta * scale * scale), size - 0.5 * beta)
+    return np.where(size < beta, (bulk + rest) / (2.0 * (beta * scale * scale)), size - 0.5 * beta)
 
 
 @gradient(smooth_l1)

@@ -283,6 +283,8 @@ def barron(
     >>> lossctl.compute("barron:alpha=2", [0], [3]).value  # 9 / 2
     4.5
     """
+    if abs(alpha) < 1e-290:  # half of it may be none
+        alpha = 0.0
     if alpha in (2.0, 1.0, 0.0, -2.0, -math.inf):
         half = 0.5 * squared_ratio(pred, target, c)
         return named_member(alpha, half, np.abs(pred - target) / c)
@@ -296,8 +298,9 @@ def barron(
         less = logs.plus(log_ratio_parts(Double(width / alpha * one), Double(one)))
         part = np.exp(less.high)
         value = np.where(np.isinf(value), part + finite_rest(part * less.low), value)
-    if np.min(value, initial=1.0) < 1e-290:  # digits lost below the doubles
-        value = np.where(value < 1e-290, 0.5 * squared_ratio(pred, target, c), value)
+    faint = value < 1e-290
+    if faint.any():  # digits lost below the doubles
+        value = np.where(faint, 0.5 * squared_ratio(pred, target, c), value)
     return value
 
 

@@ -39,9 +39,10 @@ def expectile(
     bulk, rest = square_parts(pred, target)
     side = np.where(pred > target, 1.0 - tau, tau)
     value = side * (bulk + rest)
-    if np.isinf(value).any():  # the share may bring it back
+    far = np.isinf(bulk)
+    if far.any():  # the share may bring it back
         size = np.abs(pred - target)
-        value = np.where(np.isinf(value), side * size * size, value)
+        value = np.where(far, side * size * size, value)
     return value
 
 
@@ -188,8 +189,7 @@ def lq(
     slack *= q
     slack /= residual
     value: Array = np.abs(residual) ** q
-    slack *= value
-    return value + finite_rest(slack)
+    return value + finite_rest(np.expm1(slack) * value)
 
 
 @gradient(lq)

@@ -108,14 +108,18 @@ class _Members:
 
     def __init__(self, packed: Feed, name: str, path: str) -> None:
         self._packed, self._name, self._path = packed, name, path
-        self._zlib = _zlib() if name == "gzip" else zlib
-        self._box = self._new()
+        self._box = self._new(b"")
         self._rest = b""
         self._fresh = True  # nothing of this member was read yet
         self._first = True
 
-    def _new(self) -> Any:
-        return self._zlib.decompressobj(31) if self._name == "gzip" else bz2.BZ2Decompressor()
+    def _new(self, head: bytes) -> Any:
+        """What unpacks a member that begins so. Rarer headers than of gzip itself are for zlib alone: isal
+        loses its place in them where a read ends, and lets reserved flags pass."""
+        if self._name != "gzip":
+            return bz2.BZ2Decompressor()
+        plain = head.startswith((b"\x1f\x8b\x08\0", b"\x1f\x8b\x08\x08"))
+        return (_zlib() if plain else zlib).decompressobj(31)
 
     def read(self, size: int, /) -> bytes:
         while True:
@@ -146,17 +150,19 @@ class _Members:
         between = self._fresh and not self._first
         if between and not (data.strip(b"\0") if self._name == "gzip" else data):
             return b""
+        if self._fresh and data:
+            self._box = self._new(data)
         box = self._box
         pending = b"" if isinstance(box, bz2.BZ2Decompressor) else box.unconsumed_tail
         try:
             out: bytes = box.decompress(pending + data, size)
-        except (OSError, EOFError, self._zlib.error) as error:
+        except (OSError, EOFError, zlib.error, _zlib().error) as error:
             what = "is followed by something else" if between else "is damaged"
             raise DataError(f"the {self._name} data {what}", path=self._path) from error
         self._fresh = False
         if box.eof:
             self._rest = box.unused_data
-            self._box, self._fresh, self._first = self._new(), True, False
+            self._box, self._fresh, self._first = self._new(b""), True, False
         return out
 
 

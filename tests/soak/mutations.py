@@ -121,7 +121,7 @@ def _statements(node: Any) -> Iterator[tuple[str, ast.AST]]:
     elif isinstance(node, ast.While):
         yield "while False", _with(node, test=ast.Constant(False))
     elif isinstance(node, ast.Return):
-        if node.value is not None:
+        if not (node.value is None or (isinstance(node.value, ast.Constant) and node.value.value is None)):
             yield "return None", ast.copy_location(ast.Return(None), node)
     elif isinstance(node, ast.AugAssign):
         if type(node.op) in ARITHMETIC:
