@@ -56,13 +56,15 @@ def _near_deviance(middle: Double, share: Double, p: float) -> Array:
     t, a = share.high, 2.0 - p
     series, slope = np.zeros_like(t), np.zeros_like(t)
     coefficients = _coefficients(p)
-    for coefficient in reversed(coefficients):
+    for coefficient in reversed(coefficients[1:]):
         series += coefficient
         series *= t
+    first, lost = two_sum(series, np.full_like(t, sum(coefficients[:1])))
+    series, low = two_product(first, t)
     for k in range(min(len(coefficients), 4), 0, -1):
         slope *= t
         slope += k * coefficients[k - 1]
-    series += slope * share.low + (1.0 + series) * (a * middle.low / middle.high)
+    low += lost * t + slope * share.low + (1.0 + series) * (a * middle.low / middle.high)
     square, power = share.times(share), middle.high**a
     lift = np.ones_like(power)
     far, faint = np.isinf(power), power < 1e-200  # it may leave the doubles where the product does not
@@ -72,7 +74,9 @@ def _near_deviance(middle: Double, share: Double, p: float) -> Array:
         lift = np.where(far, step**a, np.where(faint, _LIFT, 1.0))
         power = np.where(far, (middle.high * step) ** a, power * lift)
     bulk, rest = two_product(square.high, power)
-    value: Array = (bulk + finite_rest(rest + (square.low * power + bulk * series))) / lift
+    more, left = two_product(bulk, series)
+    rest += square.low * power + bulk * low + left
+    value: Array = (bulk + finite_rest(more + rest)) / lift
     return value
 
 
