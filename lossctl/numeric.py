@@ -138,7 +138,7 @@ def sum_parts(x: Array) -> tuple[Array, Array]:
         total[rows], rest[rows] = part[0], low[0]
     if not math.isfinite(np.add.reduce(rest)):
         wild = ~np.isfinite(rest)
-        total[wild], rest[wild] = np.add.reduce(x[wild], axis=1), 0.0
+        total[wild], rest[wild] = np.add.reduce(np.ascontiguousarray(x[wild]), axis=1), 0.0
     return total, rest
 
 

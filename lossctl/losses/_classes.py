@@ -189,7 +189,7 @@ def softmax_parts(z: Array) -> Softmax:
         share, slack = _exponentials(lead, slack)
         for part in (share, slack):
             put(part, top[rows], np.zeros(len(part)))
-        rest[rows] = row_sum(share) + np.add.reduce(slack, axis=1)
+        rest[rows] = row_sum(share) + np.add.reduce(np.ascontiguousarray(slack), axis=1)
         share += slack
         shifted[rows], others[rows] = lead, share
     return Softmax(top, shifted, others, rest)
