@@ -6,8 +6,8 @@ T. Ogita, S. M. Rump and S. Oishi, "Accurate sum and dot product", SIAM J. Sci. 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,8 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
+_NOTHING = np.zeros(())
+_NOTHING.flags.writeable = False
 _LEADING, _HALF = np.int64(-1 << 27), np.int64(1 << 26)  # a double's sign, exponent and 26 bits
 
 
@@ -128,8 +130,7 @@ def squared_ratio(a: Array, b: Array, c: float) -> Array:
     return bulk
 
 
-@dataclass(frozen=True, slots=True)
-class Double:
+class Double(NamedTuple):
     """An unevaluated sum of two numbers, the second what rounding took from the first: twice the digits.
 
     A product or quotient adds about 2⁻¹⁰⁴ to the relative error (Dekker, 1971, A Floating-Point Technique
@@ -137,7 +138,7 @@ class Double:
     """
 
     high: Array
-    low: Array = field(default_factory=lambda: np.zeros(()))
+    low: Array = _NOTHING
 
     @classmethod
     def between(cls, a: Array, b: Array) -> Double:
@@ -149,12 +150,9 @@ class Double:
         """The first where asked, otherwise the second."""
         return cls(np.where(where, first.high, second.high), np.where(where, first.low, second.low))
 
-    def take(self, rows: NDArray[np.int64]) -> Double:
+    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Double:
+        """These rows, or the chosen ones."""
         return Double(self.high[rows], np.broadcast_to(self.low, self.high.shape)[rows])
-
-    def where(self, chosen: NDArray[np.bool_]) -> Double:
-        """The chosen rows."""
-        return Double(self.high[chosen], np.broadcast_to(self.low, self.high.shape)[chosen])
 
     def scaled(self, factor: float) -> Double:
         """Times a power of two."""

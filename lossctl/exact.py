@@ -44,12 +44,12 @@ _DOWN = 128
 
 
 class Workspace:
-    """Scratch for one thread: `floats` is ten rows of BLOCK float64. Every call may overwrite all of it."""
+    """Scratch for one thread: `floats` is three rows of BLOCK float64. Every call may overwrite all of it."""
 
     __slots__ = ("floats",)
 
     def __init__(self) -> None:
-        self.floats: list[Floats] = [np.empty(BLOCK) for _ in range(10)]
+        self.floats: list[Floats] = [np.empty(BLOCK) for _ in range(3)]
 
 
 def sigma_of(unit: int) -> tuple[float, int]:

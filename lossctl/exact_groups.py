@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any, TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lossctl.errorfree import two_product
 from lossctl.exact import BLOCK, ExactSum, Floats, Workspace, any_bits, bounds, lowest_bit, sigma_of
 
 __all__ = ["GroupedSums", "add_product", "add_triple"]
 
 Ints: TypeAlias = NDArray[np.int64]
+Top = TypeVar("Top", int, NDArray[np.int64])
 
 # Per row and level on 32,768 rows, 8 / 100,000 groups: int64 `np.add.at` 1.14 / 1.44 ns; `np.bincount` with
 # float weights 1.24 / 1.61 ns and a result array per block; stable argsort 7 ns before any reduceat. A whole
@@ -29,10 +31,9 @@ _ROOM = (1 << 63) - 1
 _HUGE = 900
 _DOWN = 8
 _CHUNK = 1 << 15
-_SPLITTER = 134217729.0  # 2^27 + 1
 
 
-def _level(top: Any) -> Any:
+def _level(top: Top) -> Top:
     """The lowest level whose payload of _STEP bits holds every |x| ≤ 2^top, from 0 for top ≥ −1073."""
     return -((-1074 - top + _STEP) // _STEP)
 
@@ -242,7 +243,7 @@ def _product_block(acc: ExactSum, factors: list[Floats], work: Workspace) -> Non
             low = float(np.minimum.reduce(scratch))
         safe = safe and high < 2.0**150 and low > 2.0**-150
     if safe:
-        for term in _exact_terms(factors, work):
+        for term in _exact_terms(factors):
             acc.add_block(term, work, False, 0)
         return
     # Mantissas multiply without overflow or underflow; each term then gets its row's exponent back, in
@@ -250,7 +251,7 @@ def _product_block(acc: ExactSum, factors: list[Floats], work: Workspace) -> Non
     split = [np.frexp(factor) for factor in factors]
     exponent = sum((e.astype(np.int64) for _, e in split), start=np.zeros(scratch.shape, np.int64))
     band = np.maximum(exponent // 1000, 0)
-    for term in _exact_terms([m for m, _ in split], work):
+    for term in _exact_terms([m for m, _ in split]):
         for index in np.unique(band).tolist():
             rows = band == index
             acc.add_block(np.ldexp(term[rows], exponent[rows] - 1000 * index), work, False, 1000 * index)
@@ -264,30 +265,7 @@ def _non_finite_products(acc: ExactSum, factors: list[Floats], work: Workspace) 
     _product_block(acc, [f[finite] for f in factors], work)
 
 
-def _exact_terms(factors: list[Floats], work: Workspace) -> Iterator[Floats]:
-    n = factors[0].shape[0]
-    c, d, e, f, *scratch = (buffer[:n] for buffer in work.floats[2:])
-    _two_product(factors[0], factors[1], c, d, scratch)
-    if len(factors) == 2:
-        yield from (c, d)
-        return
-    for part in (c, d):
-        _two_product(part, factors[2], e, f, scratch)
-        yield from (e, f)
-
-
-def _two_product(x: Floats, y: Floats, p: Floats, e: Floats, scratch: list[Floats]) -> None:
-    """p + e = xy exactly: 26-bit halves by Dekker's splitting, whose partial products are all exact."""
-    head_x, head_y, tail, part = scratch
-    for value, head in ((x, head_x), (y, head_y)):
-        np.multiply(value, _SPLITTER, out=head)
-        np.subtract(head, value, out=part)
-        np.subtract(head, part, out=head)
-    np.multiply(x, y, out=p)
-    np.multiply(head_x, head_y, out=e)
-    np.subtract(e, p, out=e)
-    np.subtract(y, head_y, out=tail)
-    np.add(e, np.multiply(head_x, tail, out=part), out=e)
-    np.subtract(x, head_x, out=head_x)
-    np.add(e, np.multiply(head_x, head_y, out=part), out=e)
-    np.add(e, np.multiply(head_x, tail, out=part), out=e)
+def _exact_terms(factors: list[Floats]) -> Iterator[Floats]:
+    parts = two_product(factors[0], factors[1])
+    for part in parts:
+        yield from two_product(part, factors[2]) if len(factors) > 2 else (part,)

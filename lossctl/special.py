@@ -218,9 +218,9 @@ def relative_entropy(a: Array, b: Array | Double, gap: Double | None = None) -> 
     value += rest
     apart = np.abs(s) > 0.5
     if apart.any():
-        value[apart] = _apart(Double(a[apart]), b.where(apart))
+        value[apart] = _apart(Double(a[apart]), b.take(apart))
     if tiny.any():  # what rounding took would be lost below the doubles
-        lifted = b.where(tiny).scaled(_LIFT), gap.where(tiny).scaled(_LIFT)
+        lifted = b.take(tiny).scaled(_LIFT), gap.take(tiny).scaled(_LIFT)
         value[tiny] = relative_entropy(a[tiny] * _LIFT, *lifted) / _LIFT
     return value
 

@@ -11,7 +11,7 @@ import pytest
 from lossctl import exact
 from lossctl.errors import ResourceError
 from lossctl.exact import BLOCK, ExactSum, Workspace, check_arithmetic, ratio
-from lossctl.exact_groups import GroupedSums, add_product
+from lossctl.exact_groups import GroupedSums, add_product, add_triple
 
 WORK = Workspace()
 
@@ -127,7 +127,8 @@ def test_products_below_the_normal_range_are_within_one_unit(zeros: int, powers:
 def test_a_product_with_infinity_alone_is_infinite() -> None:
     acc = ExactSum()
     add_product(acc, np.array([math.inf, 1.0]), np.array([2.0, 3.0]), WORK)
-    assert acc == ExactSum.of_int(3) + ExactSum(posinf=1)
+    add_triple(acc, np.array([math.inf, 1.0]), np.array([2.0, 3.0]), np.array([2.0, 3.0]), WORK)
+    assert acc == ExactSum.of_int(12) + ExactSum(posinf=2)
 
 
 def test_sums_differ_when_one_of_their_counts_does() -> None:

@@ -15,7 +15,6 @@ from lossctl.cli.specs import spec_group
 from lossctl.cli.terminal import say, terminal_width, use_color, warn
 from lossctl.errors import UsageError, visible
 from lossctl.loss.spec import parse
-from lossctl.machine import keep_freed_memory
 from lossctl.options import compute_command
 
 __all__ = ["command"]
@@ -40,7 +39,6 @@ def run(text: str, files: Sequence[str], **values: Any) -> None:
 
     check_choices(values, FORMATS)
     _check(values)
-    keep_freed_memory()
     given = {
         k.removeprefix("param_"): v for k, v in values.items() if k.startswith("param_") and v is not None
     }

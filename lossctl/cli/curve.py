@@ -15,7 +15,6 @@ from lossctl.cli.terminal import terminal_width, warn
 from lossctl.curve import judge, ordered, step_of, train_of
 from lossctl.errors import BadValue, DataError, UsageError, visible
 from lossctl.loss.spec import Spec, parse
-from lossctl.machine import keep_freed_memory
 from lossctl.options import files_parameter, input_parameters
 from lossctl.series import Curve, Point, Rules, to_dict
 
@@ -91,7 +90,6 @@ def _run(text: str, files: Sequence[str], **values: Any) -> None:
     check_choices(values, CURVE_FORMATS, reductions=REDUCTIONS)
     targets = outputs(values["output"], CURVE_FORMATS)
     rules = _check(values)
-    keep_freed_memory()
     specs = parse(text, like=values["like"])
     with opened(files, values, memory(values["max_memory"])) as dataset:
         check_targets(targets, [s.path for s in dataset.sources], clobber=not values["no_clobber"])

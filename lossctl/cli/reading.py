@@ -7,6 +7,7 @@ from typing import Any
 
 from lossctl.cli.specs import columns_said
 from lossctl.errors import BadValue, UsageError, visible
+from lossctl.machine import keep_freed_memory
 
 __all__ = ["memory", "opened", "outputs", "refuse_row_formats", "settings_said"]
 
@@ -15,9 +16,13 @@ _UNITS |= {"ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 
 
 def opened(files: Sequence[str], values: Mapping[str, Any], max_memory: int) -> Any:
-    """The data set of the files, with the columns of --target-file where there is one."""
+    """The data set of the files, with the columns of --target-file where there is one.
+
+    From here on the process only reads and computes, so its memory is set up for that.
+    """
     from lossctl.sources import open_dataset
 
+    keep_freed_memory()
     options = {name: values[name] for name in ("input_format", "delimiter", "threads", "require_checksums")}
     options["na"] = values["na"] or ()
     if values["target_file"] is None:

@@ -19,7 +19,6 @@ from lossctl.cli.terminal import warn
 from lossctl.errors import UsageError
 from lossctl.loss.kinds import Pooled, Whole
 from lossctl.loss.spec import Spec, parse
-from lossctl.machine import keep_freed_memory
 from lossctl.options import files_parameter, input_parameters, point_to_spec
 
 __all__ = ["Worst", "command"]
@@ -70,7 +69,6 @@ def _run(text: str, files: Sequence[str], **values: Any) -> None:
     from lossctl.spine import run
 
     check_choices(values, [each for each in SAMPLE_FORMATS if each != "parquet"])
-    keep_freed_memory()
     specs = parse(text, like=values["like"])
     _check_rows(specs[0])
     targets = outputs(values["output"], SAMPLE_FORMATS)

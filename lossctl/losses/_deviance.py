@@ -21,7 +21,7 @@ def general_deviance(y: Array, mu: Array, p: float) -> Array:
     share = Double.between(y, mu).over(middle)
     near = np.abs(share.high) <= _reach(p)
     value = np.empty_like(y)
-    value[near] = _near_deviance(middle.where(near), share.where(near), p)
+    value[near] = _near_deviance(middle.take(near), share.take(near), p)
     value[~near] = _far_deviance(y[~near], mu[~near], p)
     tiny = middle.high < _TINY
     if tiny.any():  # halves and rests would be lost below the doubles

@@ -32,14 +32,13 @@ from lossctl.losses._classes import (
     IgnoreIndex,
     Normalize,
     ScoreForm,
-    binary_cost,
     cost_of_shares,
     kept,
     logistic,
     pick,
     put,
 )
-from lossctl.numeric import row_blocks, row_sum, sum_parts, xlog1py, xlogy
+from lossctl.numeric import row_blocks, row_sum, sum_parts
 from lossctl.special import exp_parts, times_power, weighted
 
 Gamma = Annotated[float, Param("how strongly easy rows are played down; 0 is plain cross-entropy", NONNEG)]
@@ -48,12 +47,6 @@ Gamma = Annotated[float, Param("how strongly easy rows are played down; 0 is pla
 def _both_sides(pred: Array, from_logits: bool) -> tuple[Array, Array]:
     """p and 1 − p, neither by cancellation."""
     return (logistic(pred), logistic(-pred)) if from_logits else (pred, 1.0 - pred)
-
-
-def _binary_cost(y: Array, pred: Array, from_logits: bool) -> Array:
-    if from_logits:
-        return binary_cost(y, pred)
-    return -(xlogy(y, pred) + xlog1py(1.0 - y, -pred))
 
 
 def _binary_parts(y: Array, pred: Array, from_logits: bool) -> tuple[Double, Double]:
@@ -135,9 +128,8 @@ def binary_focal(
 @gradient(binary_focal)
 def _(target: Array, pred: Array, *, gamma: float, alpha: float | None, from_logits: bool) -> Array:
     y, (p, q) = target, _both_sides(pred, from_logits)
-    missed = y * q + (1.0 - y) * p
-    cost = _binary_cost(y, pred, from_logits) if gamma else np.zeros_like(y)
-    ease = np.where(missed == 0.0, 0.0, gamma * cost / missed) * (1.0 - 2.0 * y)
+    cost, missed = (part.rounded for part in _binary_parts(y, pred, from_logits))
+    ease = (1.0 - 2.0 * y) * np.where(missed == 0.0, 0.0, gamma * cost / missed) if gamma else 0.0
     if from_logits:
         inner = (1.0 - y) * p - y * q + ease * p * q
     else:

@@ -26,13 +26,10 @@ def _in_range(target: Array, pred: Array) -> tuple[Array, Array]:
     return target * share, pred * share
 
 
-def _log_gap(target: Array, pred: Array) -> Array:
+def _log_gap(target: Array, pred: Array) -> Double:
     """log(1 + pred) − log(1 + target) as one logarithm, so that near values do not cancel."""
-    low, high = np.minimum(target, pred), np.maximum(target, pred)
-    base, lost = two_sum(low, np.ones_like(low))
-    rise = (high - low) / base
-    gap = np.where(rise < 1e300, np.log1p(rise - rise * (lost / base)), np.log1p(high) - np.log1p(low))
-    return np.copysign(gap, pred - target)
+    one = np.ones_like(target)
+    return log_ratio_parts(Double(*two_sum(pred, one)), Double(*two_sum(target, one)))
 
 
 @loss(
@@ -98,18 +95,13 @@ def msle(target: AboveMinusOne, pred: AboveMinusOne) -> Array:
     >>> round(lossctl.compute("msle", [0], [1]).value, 12)  # (log 2)²
     0.480453013918
     """
-    logs = log_ratio_parts(_above_one(pred), _above_one(target))
+    logs = _log_gap(target, pred)
     return logs.high * logs.high + 2.0 * logs.high * logs.low
-
-
-def _above_one(x: Array) -> Double:
-    """1 + x"""
-    return Double(*two_sum(x, np.ones_like(x)))
 
 
 @gradient(msle)
 def _(target: Array, pred: Array) -> Array:
-    return 2.0 * _log_gap(target, pred) / (1.0 + pred)
+    return 2.0 * _log_gap(target, pred).rounded / (1.0 + pred)
 
 
 @loss(
@@ -140,7 +132,7 @@ def rmsle(target: AboveMinusOne, pred: AboveMinusOne) -> tuple[Array, int]:
 
 @gradient(rmsle)
 def _(target: Array, pred: Array) -> Array:
-    return root_slope(_log_gap(target, pred)) / (1.0 + pred)
+    return root_slope(_log_gap(target, pred).rounded) / (1.0 + pred)
 
 
 @loss(

@@ -146,8 +146,6 @@ REASONS: dict[str, dict[str, tuple[Told, ...]]] = {
             ("safe = True", "True  ->  False"),
             ("safe = safe and high", "2.0 ** 150  ->  2.0 * 150"),
             ("safe = safe and high", "-150  ->  150"),
-            ("np.add(e, np.multiply(head_x, head_y", "out=part  ->  (argument gone)"),
-            ("np.add(e, np.multiply(head_x, tail", "out=part  ->  (argument gone)"),
         ),
         NO_PROMISE: (
             ("def add(self, x: Floats", "False  ->  True"),
@@ -222,8 +220,6 @@ REASONS: dict[str, dict[str, tuple[Told, ...]]] = {
             ("for start in range(0, factors[0]", "0  ->  1"),
             ("for start in range(0, factors[0]", "0  ->  -1"),
             ("exponent = sum(", "start=np.zeros(scratch.shape, np.int64)  ->  (argument gone)"),
-            ("n = factors[0].shape[0]", "0  ->  1"),
-            ("n = factors[0].shape[0]", "0  ->  -1"),
         ),
         NEVER: (
             ("for level in range(int(levels.max())", "1  ->  2"),
