@@ -1,12 +1,13 @@
-"""The spine: fold the blocks of a data set into states, or stream each row's values. Threads live here."""
+"""The spine: fold the blocks of a data set into states, or stream each row's values."""
 
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,8 @@ from lossctl.loss.kinds import Largest, Mean, Pooled, Whole
 from lossctl.plan import Plan
 from lossctl.state import KeptState, MaxState, State, TermState
 from lossctl.stitch import whole_groups
+from lossctl.turns import in_turns, ordered
 
-T = TypeVar("T")
 SMALL = 1 << 20  # bytes of input
 Progress = Callable[[int, int], None]
 
@@ -60,10 +61,11 @@ class Outcome:
 
 
 class Worker:
-    """One thread's reader, scratch space and states."""
+    """One thread's reader, scratch space and states; `turn` is the workers' one lock."""
 
-    def __init__(self, plan: Plan, sampling: bool) -> None:
+    def __init__(self, plan: Plan, sampling: bool, turn: threading.Lock) -> None:
         self.plan = plan
+        self.turn = turn
         self.reader = Reader(plan.reading, plan.block_rows)
         self.work = Workspace()
         self.sampling = sampling
@@ -88,7 +90,7 @@ class Worker:
 
     def blocks(self, piece: Any) -> Iterator[Block]:
         row, start = piece.first_row, piece.start
-        for batch in piece.read():
+        for batch in in_turns(piece.read(), self.turn):
             try:
                 yield from self.reader.blocks(batch, start, piece.path, row)
             except BadRow as error:
@@ -198,9 +200,10 @@ def run(
     """
     check_arithmetic()
     workers: list[Worker] = []
+    turn = threading.Lock()
 
     def worker() -> Worker:
-        workers.append(Worker(plan, sample is not None))
+        workers.append(Worker(plan, sample is not None, turn))
         return workers[-1]
 
     counter = _Counter(dataset, progress)
@@ -312,30 +315,3 @@ def _run_threads(
             for block in samples:
                 sample(block)
         counter.done(piece)
-
-
-def ordered(items: Iterable[Any], task: Callable[[Any], T], threads: int) -> Iterator[tuple[Any, T]]:
-    """task(item) on `threads` threads, results in the order of the items.
-
-    At most one item more than there are threads is under way, so memory stays flat; the first error in
-    item order is the one raised, whichever thread failed first.
-    """
-    if threads <= 1:
-        for item in items:
-            yield item, task(item)
-        return
-    from concurrent.futures import ThreadPoolExecutor
-
-    source = iter(items)
-    pool = ThreadPoolExecutor(threads)
-    waiting = [(item, pool.submit(task, item)) for item in islice(source, threads + 1)]
-    try:
-        while waiting:
-            item, future = waiting.pop(0)
-            result = future.result()
-            following = next(source, None)
-            if following is not None:
-                waiting.append((following, pool.submit(task, following)))
-            yield item, result
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
