@@ -7,83 +7,12 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from lossctl.errorfree import Double, difference, two_product, two_sum
-from lossctl.numeric import atanh_rest, expm1_minus
+from lossctl.elementary import log_ratio_parts, weighted
+from lossctl.errorfree import Double, two_product, two_sum
+from lossctl.numeric import atanh_rest
 
 Array = NDArray[np.float64]
 HALF_LOG_TAU = 0.5 * math.log(2.0 * math.pi)
-_LOG_2 = (0.6931471803691238, 1.9082149292705877e-10)  # the first with 33 bits: whole multiples are exact
-
-
-def log_ratio_parts(a: Double, b: Double) -> Double:
-    """log(a/b) of positive numbers within 2⁻⁵⁶ of itself; −∞ where a is 0, ∞ where b is.
-
-    Of mantissas within √½…√2 of each other it is 2·artanh((a − b)/(a + b)): the difference is exact, the
-    quotient is taken in twice the digits, and the series adds less than a twentieth to it.
-    """
-    (top, up), (bottom, down) = np.frexp(a.high), np.frexp(b.high)
-    above, below = top > math.sqrt(2.0) * bottom, bottom > math.sqrt(2.0) * top
-    down, up = down - above, up - below
-    top, bottom = np.ldexp(a.high, -up), np.ldexp(b.high, -down)
-    top_low, bottom_low = np.ldexp(a.low, -up), np.ldexp(b.low, -down)
-    power = (up - down).astype(np.float64)
-    gap, total = two_sum(top - bottom, top_low - bottom_low), two_sum(top, bottom)
-    s = Double(*gap).over(Double(total[0], total[1] + (top_low + bottom_low)))
-    square = s.high * s.high
-    rest = s.low + s.high * square * atanh_rest(square)
-    logs = Double(power * _LOG_2[0], power * _LOG_2[1]).plus(Double(2.0 * s.high, 2.0 * rest))
-    high, low = two_sum(logs.high, logs.low)
-    for x, limit in ((a, -np.inf), (b, np.inf)):
-        nothing = x.high == 0.0
-        if nothing.any():
-            high[nothing], low[nothing] = limit, 0.0
-    return Double(high, low)
-
-
-def exp_parts(x: Double) -> Double:
-    """e^x within 2⁻⁵⁴ of itself: one plus the expm1 of what is left of x beside a whole number of log 2."""
-    power = np.rint(np.clip(x.high, -1100.0, 1100.0) / _LOG_2[0])
-    left = Double(x.high - power * _LOG_2[0], x.low - power * _LOG_2[1])
-    most, lost = two_sum(left.high, left.low)
-    total, rest = two_sum(np.ones_like(most), np.expm1(most))
-    rest += lost * total
-    whole = power.astype(np.int32)
-    return Double(np.ldexp(total, whole), np.ldexp(rest, whole))
-
-
-def expm1_parts(x: Double) -> Double:
-    """e^x − 1 within 2⁻⁵⁵ of itself, or of 1 where it is larger, by what is left of x beside whole log 2."""
-    power = np.rint(np.clip(x.high, -1100.0, 1100.0) / _LOG_2[0])
-    left, low = two_sum(x.high - power * _LOG_2[0], x.low - power * _LOG_2[1])
-    most, rest = two_sum(left, expm1_minus(left))
-    rest += low * (1.0 + left)
-    whole = power.astype(np.int32)
-    shift = Double(*difference(np.ldexp(np.ones_like(most), whole), 1.0))
-    return shift.plus(Double(np.ldexp(most, whole), np.ldexp(rest, whole)))
-
-
-def weighted(weight: Double, cost: Double) -> Double:
-    """weight·cost, with 0·∞ = 0."""
-    made = weight.times(cost)
-    return Double(np.where(weight.high == 0.0, 0.0, made.high), made.low)
-
-
-def times_power(value: Double, base: Double, exponent: float) -> Double:
-    """value·base^exponent; powers up to 8 by multiplication, so that none vanishes where the result does not.
-
-    A half is a square root; what else is left of the exponent has the 0.7 ulp of NumPy's power.
-    """
-    whole = min(int(exponent), 8)
-    for _ in range(whole):
-        value = value.times(base)
-    left = exponent - whole
-    if not left:
-        return value
-    if left == 0.5:
-        return value.times(base.root())
-    power = base.high**left
-    low = power * left * base.low / np.where(base.high == 0.0, 1.0, base.high)
-    return value.times(Double(power, low))
 
 
 def lgamma(x: Array) -> Array:

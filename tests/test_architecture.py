@@ -22,10 +22,15 @@ ARROW = (
     *("sources", "batch", "decode", "decode_lists", "arrow", "groups", "columns"),
     *("plan", "frames", "stitch", "where", "advice", "render", "profile", "machine"),
 )
-GROUND = ("loss", "errors", "domain", "errorfree", "numeric", "exact", "exact_groups", "losses", "plugins")
+GROUND = (
+    *("loss", "errors", "domain", "elementary", "errorfree", "numeric", "special", "exact", "exact_groups"),
+    *("losses", "plugins"),
+)
 TYPER = ("options", "cli")
 RICH = ("render", "cli/progress")
-PLAIN = {"numpy", "lossctl.errorfree", "lossctl.loss", "lossctl.numeric", "lossctl.domain", "lossctl.special"}
+PLAIN = {"numpy"} | {
+    f"lossctl.{room}" for room in ("domain", "elementary", "errorfree", "loss", "numeric", "special")
+}
 EXPRESSIONS = "lossctl.expr"  # the one machine a family may run: a loss whose inputs its parameters open
 
 

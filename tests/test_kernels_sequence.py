@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import itertools
 import math
+from decimal import Context, Decimal, localcontext
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
 
+from lossctl.elementary import exp_split, log_split
+from lossctl.errorfree import Double
 from lossctl.errors import BadValue
 from lossctl.loss.kinds import Ragged
 from lossctl.loss.registry import get
@@ -175,6 +179,93 @@ def test_ctc_blocks_that_start_inside() -> None:
     target = Ragged(np.array([0, 0, 1, 2], np.int64), np.array([2, 4]))
     pred = Ragged(np.concatenate([np.full((3, 3), 9.0), LOGS]), np.array([3, 7]))
     assert call("ctc", target, pred)[0] == pytest.approx(2.567180372178455, rel=1e-15)
+
+
+# --- ctc, digit by digit
+
+RNG = np.random.default_rng(17)
+NORMAL, AMBIGUOUS = RNG.normal(size=(10, 3)), RNG.normal(size=(50, 3))
+NORMAL -= np.log(np.exp(NORMAL).sum(1, keepdims=True))
+AMBIGUOUS[np.arange(50), np.arange(50) // 20] += 12.0  # 0 and 1 and 2, one after the other
+AMBIGUOUS -= np.log(np.exp(AMBIGUOUS).sum(1, keepdims=True))
+BESIDE = np.array([[-1e-3, -0.002, -9.0], [1e-3, -7.3, -6.95], [-1e-6, -8.0, -7.0]])  # paths of cost near 0
+PREDICTIONS = {
+    "one step or two": NORMAL[:2],
+    "all paths but one": np.log([[0.01, 0.99, 1e-30]] * 2),
+    "200 steps": np.tile(NORMAL, (20, 1)),
+    "3,000 steps, 10^1400 paths": np.tile(NORMAL * 0.3 + 0.1, (300, 1)),
+    "far labels": np.tile(np.where(NORMAL < -1.5, -800.0, NORMAL), (5, 1)),
+    "very far labels": np.tile(np.where(NORMAL < -1.5, -1e5, NORMAL), (5, 1)),
+    "beyond a table's multiples": np.tile(np.where(NORMAL < -1.5, -1e12, NORMAL), (5, 1)),
+    "no label": np.tile(np.where(NORMAL < -2.0, -np.inf, NORMAL), (5, 1)),
+    "nearly certain": AMBIGUOUS,
+    "of 1e-12": np.where(AMBIGUOUS > -1.0, -1e-12, AMBIGUOUS - 15.0),
+    "of 1e-30": np.where(AMBIGUOUS > -1.0, -1e-30, -71.0),
+    "taken away": np.tile(BESIDE, (4, 1)),
+    "above one": 0.4 - NORMAL * 0.1,
+    "beside numbers that cancel": np.tile([[-1.5, 1e14, -0.75], [1e14, -2.5, -0.75]], (2, 1)),
+}
+
+
+def by_decimals(target: list[int], logs: Any) -> tuple[Decimal, Decimal]:
+    """The loss and the best path's cost at 60 digits; class 0 is the blank."""
+    exp = cache(lambda x: Decimal(x).exp())
+    states = [0, *(k for label in target for k in (label, 0))]
+    paths, best = [Decimal(0)] * len(states), [Decimal("-Infinity")] * len(states)
+    paths[0], best[0] = Decimal(1), Decimal(0)
+    for step in logs.tolist():
+        for at in range(len(states) - 1, -1, -1):
+            skips = at > 1 and states[at] != states[at - 2]
+            low = max(at - 1 - skips, 0)
+            paths[at] = sum(paths[low : at + 1]) * exp(step[states[at]])
+            best[at] = max(best[low : at + 1]) + Decimal(step[states[at]])
+    return -sum(paths[-2:]).ln(), -max(best[-2:])
+
+
+@pytest.mark.parametrize("name", PREDICTIONS)
+def test_ctc_to_the_last_digit(name: str) -> None:
+    """Within an ulp of the loss, or of a thousandth of the best path's cost."""
+    logs = PREDICTIONS[name]
+    for target in ([1], [1, 2], [1, 1, 2, 1], [2, 1, 2, 2, 1, 2, 1, 1], []):
+        found = float(call("ctc", labels(target), steps(logs))[0])
+        with localcontext(Context(prec=60, Emin=-(10**15), Emax=10**15)):
+            wanted, best = by_decimals(target, logs)
+            unit = Decimal(math.ulp(max(abs(wanted), abs(best) / 1000)))
+            assert found == wanted or abs(Decimal(found) - wanted) <= unit, (target, found, wanted)
+
+
+def test_ctc_rows_of_many_lengths_get_the_bits_they_get_alone() -> None:
+    """Past the steps after which factors are scaled, with places that only some rows can reach."""
+    rng = np.random.default_rng(23)
+    sizes = [0, 1, 2, 7, 40, 90, 255, 256, 300, 520]
+    preds = [rng.normal(size=(n, 3)) * 4 for n in sizes * 2]
+    for pred in preds[::3]:
+        pred[rng.random(pred.shape) < 0.1] = -np.inf
+    targets = [rng.integers(1, 3, rng.integers(0, len(p) // 2 + 2)).tolist() for p in preds]
+    found = call("ctc", labels(*targets), steps(*preds))
+    slopes = slope("ctc", labels(*targets), steps(*preds), zero_infinity=True)
+    for i, (target, pred) in enumerate(zip(targets, preds, strict=True)):
+        assert call("ctc", labels(target), steps(pred))[0] == found[i]
+        alone = slope("ctc", labels(target), steps(pred), zero_infinity=True).values
+        assert np.array_equal(alone, slopes.values[slopes.offsets[i] : slopes.offsets[i + 1]])
+    assert np.count_nonzero(np.isfinite(found)) == 20
+
+
+def test_exponentials_and_logarithms_in_two_parts() -> None:
+    """exp_split within 2⁻⁶⁴ and log_split within 2⁻⁶², from one another's results too."""
+    x = -np.concatenate([10.0 ** np.linspace(-30, 5.9, 400), np.linspace(0.0, 3.0, 200)])
+    power, factor = exp_split(Double(x, x * 1e-17))
+    back = log_split(power, factor)
+    with localcontext(Context(prec=60)):
+        for at, number in enumerate(Decimal(h) + Decimal(h * 1e-17) for h in x.tolist()):
+            whole = Decimal(factor.high[at]) + Decimal(factor.low[at])
+            share = whole * Decimal(2) ** int(power[at]) / number.exp() - 1
+            assert abs(share) < Decimal(2) ** -63, x[at]
+            wanted = whole.ln() + Decimal(power[at]) * Decimal(2).ln()
+            assert (
+                abs(Decimal(back.high[at]) + Decimal(back.low[at]) - wanted)
+                <= abs(wanted) * Decimal(2) ** -62
+            )
 
 
 # --- steps with labels

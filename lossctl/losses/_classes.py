@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossctl.domain import NONNEG, UNIT, Interval
+from lossctl.elementary import exp_parts, weighted
 from lossctl.errorfree import Double, difference
 from lossctl.loss import Array, BadValue, Codes, Param
 from lossctl.numeric import NARROW, row_blocks, row_sum, sum_parts
-from lossctl.special import exp_parts, weighted
 
 HALF = Interval(0.0, 0.5, open_high=True)
 BOUNDLESS = Interval(0.0, np.inf)  # a certain and wrong prediction costs infinitely much

@@ -8,9 +8,9 @@ from functools import cache
 
 import numpy as np
 
+from lossctl.elementary import expm1_parts, log_ratio_parts
 from lossctl.errorfree import Double, finite_rest, two_product, two_sum
 from lossctl.loss import Array
-from lossctl.special import expm1_parts, log_ratio_parts
 
 _TINY, _LIFT = 1e-280, np.float64(2.0**400)
 

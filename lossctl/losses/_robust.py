@@ -7,9 +7,9 @@ from fractions import Fraction
 
 import numpy as np
 
+from lossctl.elementary import log_ratio_parts
 from lossctl.errorfree import Double, difference, finite_rest, ratio_parts, two_product, two_sum
 from lossctl.loss import Array
-from lossctl.special import log_ratio_parts
 
 LARGEST = float(np.finfo(np.float64).max)
 _LOG_2 = (math.log(2.0), 2.3190468138462996e-17)  # rounded, and what rounding took

@@ -8,11 +8,11 @@ from typing import Annotated
 import numpy as np
 
 from lossctl.domain import ANY, NONNEG, UNIT, Interval
+from lossctl.elementary import log_ratio_parts, weighted
 from lossctl.errorfree import Double, difference, two_sum
 from lossctl.loss import Array, Form, Param, Simplex, gradient, like, loss
 from lossctl.losses._histograms import Normalize, Shares, shares_of, through_sum
 from lossctl.numeric import logsumexp, row_blocks, row_sum, sure_sum, xlogy
-from lossctl.special import log_ratio_parts, weighted
 
 HALF = Interval(0.0, 0.5, open_high=True)
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossctl.domain import ANY, NONNEG, UNIT
+from lossctl.elementary import exp_parts, times_power, weighted
 from lossctl.errorfree import Double
 from lossctl.loss import (
     Array,
@@ -39,7 +40,6 @@ from lossctl.losses._classes import (
     put,
 )
 from lossctl.numeric import row_blocks, row_sum, sum_parts
-from lossctl.special import exp_parts, times_power, weighted
 
 Gamma = Annotated[float, Param("how strongly easy rows are played down; 0 is plain cross-entropy", NONNEG)]
 

@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 import numpy as np
 
 from lossctl.domain import NONNEG, POSITIVE, Interval
+from lossctl.elementary import log_ratio_parts
 from lossctl.errorfree import Double, two_sum
 from lossctl.loss import Array, Form, Masked, Param, Pooled, Real, gradient, like, loss
 from lossctl.losses._values import ratio, root_of_ratio, root_slope
 from lossctl.numeric import row_sum
-from lossctl.special import log_ratio_parts
 
 AboveMinusOne = Annotated[Array, Form("real", domain=Interval(-1.0, math.inf, open_low=True, open_high=True))]
 

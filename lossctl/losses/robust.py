@@ -8,6 +8,7 @@ from typing import Annotated
 import numpy as np
 
 from lossctl.domain import NONNEG, POSITIVE, Interval
+from lossctl.elementary import log_ratio_parts
 from lossctl.errorfree import Double, finite_rest, square_parts, squared_ratio, two_product, two_sum
 from lossctl.loss import Array, Param, Real, Residual, gradient, like, loss
 from lossctl.losses._robust import (
@@ -23,7 +24,7 @@ from lossctl.losses._robust import (
     share,
 )
 from lossctl.numeric import atanh_rest
-from lossctl.special import log_ratio, log_ratio_parts
+from lossctl.special import log_ratio
 
 Scale = Annotated[float, Param("residual from which an error counts as an outlier", POSITIVE)]
 

@@ -195,10 +195,13 @@ def ctc(
         logits softmax(z) minus it.
     Use when: labels come in order but without their times, as in speech or handwriting recognition.
     Avoid when: every step has a label (token-nll).
-    Numerics: forward and backward recursion over logarithms; a target that needs more steps than there are
-        (its length plus one per repeated neighbour) is exactly infinite; log-probabilities are taken as they
-        are, not normalised. Rows of a few steps are within 8 ulp of the best path's cost, from which the
-        other paths are taken.
+    Numerics: forward recursion over factors in twice the digits, each with a power of two of its own; a
+        target that needs more steps than there are (its length plus one per repeated neighbour) is exactly
+        infinite; log-probabilities are taken as they are, not normalised. Rows are within 2 ulp of the loss
+        itself while other paths take up to 99.9 % of the best path's cost, and where they take more, of a
+        thousandth of that cost. That is of 1e-16, or of the best path's cost if it is smaller, where the
+        thousandth is below; of 1e-3 at least where a label or the blank has a probability above 1; and 3 ulp
+        where hundreds of steps cost more than 1e15.
     See also: wer and cer judge decoded text.
     References: Graves, Fernández, Gomez & Schmidhuber (2006), Connectionist Temporal Classification.
 
@@ -207,7 +210,7 @@ def ctc(
     0.287682072452
     """
     _ctc.check_blank(target, pred, blank)
-    value = _ctc.losses(target, _log_steps(pred, from_logits), blank)
+    value = _ctc.losses(target, pred, blank, from_logits)
     return _settled(value, target, zero_infinity, per_target)
 
 

@@ -242,9 +242,17 @@ def steps(case: Case, rng: Rng, rows: int) -> Data:
     return {"target": [rng.integers(0, 3, n) for n in lengths], "pred": pred}
 
 
+def normalised(scores: Floats) -> Floats:
+    """Their log-probabilities, rounded."""
+    left = scores - scores.max(axis=1, keepdims=True)
+    return left - np.log(np.exp(left).sum(axis=1, keepdims=True))
+
+
 def unaligned(case: Case, rng: Rng, rows: int) -> Data:
-    """Short targets over more steps; class 0 is the blank."""
+    """Short targets over more steps; class 0 is the blank. Half of the log-probabilities are normalised."""
     data = steps(case, rng, rows)
+    if not case.bound.params["from_logits"]:
+        data["pred"] = [normalised(p) if rng.random() < 0.5 else p for p in data["pred"]]
     return {**data, "target": [rng.integers(1, 3, rng.integers(0, len(p) // 2 + 1)) for p in data["pred"]]}
 
 

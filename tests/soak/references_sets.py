@@ -155,26 +155,32 @@ def steps(target: Sequence[int], pred: Sequence[V], from_logits: bool, **_: Any)
     return mp.fsum(costs) / len(costs)
 
 
-def alignments(target: Sequence[int], pred: Sequence[V]) -> list[N]:
+def alignments(target: Sequence[int], pred: Sequence[V], from_logits: bool) -> list[N]:
     """Log-probability of every path that gives the target."""
-    logs = [log_softmax(row) for row in pred]
+    logs = [log_softmax(row) for row in pred] if from_logits else pred
     paths = product(range(len(logs[0])), repeat=len(logs))
     fitting = [path for path in paths if [k for k, _ in groupby(path) if k] == list(target)]
     return [mp.fsum(row[k] for row, k in zip(logs, path, strict=True)) for path in fitting]
 
 
-def best_path(target: Sequence[int], pred: Sequence[V], **_: Any) -> N:
-    return -max(alignments(target, pred), default=-mp.inf)
+def left_of_best(target: Sequence[int], pred: Sequence[V], from_logits: bool, **_: Any) -> N:
+    """What other paths leave when they take 99.9 % of the best one's cost; 1e-3 beside probabilities above 1.
+
+    1 + 1e-32 is the next of two doubles to 1, so its digits run out below 1e-16.
+    """
+    best = abs(max(alignments(target, pred, from_logits), default=-mp.inf))
+    above = not from_logits and any(step[k] > 0 for step in pred for k in (0, *target))
+    return max(best / 1000, min(best, mpf("1e-16")), mpf("1e-3") if above else 0)
 
 
 @of(
+    "ctc",
     "ctc:from-logits=true",
     layout="vector",
-    share=0.1,
     draw="unaligned",
-    size=best_path,
-    note="in ulp of the best path's cost, from which the other paths are taken",
+    size=left_of_best,
+    note="in ulp of the loss, or of 1e-3 of the best path's cost if that is more",
 )
-def ctc(target: Sequence[int], pred: Sequence[V], **_: Any) -> N:
-    paths = alignments(target, pred)
+def ctc(target: Sequence[int], pred: Sequence[V], from_logits: bool, **_: Any) -> N:
+    paths = alignments(target, pred, from_logits)
     return -mp.log(mp.fsum(mp.exp(path) for path in paths)) if paths else mp.inf
