@@ -262,7 +262,8 @@ def _non_finite_products(acc: ExactSum, factors: list[Floats], work: Workspace) 
     # Signs stand for finite factors, so that two small ones cannot underflow to the zero of inf·0 = nan.
     rows = [np.where(np.isfinite(f), np.sign(f), f)[~finite] for f in factors]
     acc.add_block(np.multiply.reduce(rows), work, False, 0)
-    _product_block(acc, [f[finite] for f in factors], work)
+    if finite.any():
+        _product_block(acc, [f[finite] for f in factors], work)
 
 
 def _exact_terms(factors: list[Floats]) -> Iterator[Floats]:

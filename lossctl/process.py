@@ -73,11 +73,21 @@ def heed_signals() -> None:
     for number in STOPPING:
         if signal.getsignal(number) not in (signal.SIG_IGN, None):
             signal.signal(number, _stop)
+    sys.unraisablehook = _dropped
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    _stopped.append(128 + number)  # remembered too: Python drops what is raised inside a finaliser
-    sys.exit(128 + number)
+    _stopped.append(128 + number)
+    sys.exit(_stopped[0])
+
+
+def _dropped(told: Any) -> None:
+    """Stop a moment later where a signal came inside a finaliser: Python drops what is raised there."""
+    if not (_stopped and isinstance(told.exc_value, SystemExit)):
+        sys.__unraisablehook__(told)
+        return
+    signal.signal(signal.SIGALRM, _stop)
+    signal.setitimer(signal.ITIMER_REAL, 0.01)
 
 
 def run(arguments: list[str], debug: bool) -> int:
@@ -105,12 +115,20 @@ def _run(arguments: list[str], debug: bool) -> int:
             result = make().main(args=arguments, prog_name="lossctl", standalone_mode=False)
             return result if isinstance(result, int) else 0
         except LossctlError as error:
+            _insist()
             if debug:
                 raise
             _tell(error, arguments)
             return error.exit_code
     except Exception as error:
+        _insist()
         return _other(error, arguments, debug)
+
+
+def _insist() -> None:
+    """Stop if a signal said so, whatever that has turned into on its way: an error of a plugin, say."""
+    if _stopped:
+        sys.exit(_stopped[0])
 
 
 def _require_memory() -> None:
@@ -235,7 +253,7 @@ def _say(text: str) -> None:
 
 def _clean_up() -> None:
     """Take away temporary files that a signal or a failure has left, deaf to further signals."""
-    for number in STOPPING:
+    for number in (*STOPPING, signal.SIGALRM):
         if signal.getsignal(number) is _stop:
             signal.signal(number, signal.SIG_IGN)
     output = sys.modules.get("lossctl.render.output")

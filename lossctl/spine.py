@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import chain, islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from lossctl.stitch import whole_groups
 from lossctl.turns import in_turns, ordered
 
 SMALL = 1 << 20  # bytes of input
+PATIENT = 1 << 15  # rows of a block: with fewer, only one thread computes at a time
 Progress = Callable[[int, int], None]
 
 __all__ = ["Outcome", "SampleBlock", "Sampler", "run"]
@@ -60,6 +62,16 @@ class Outcome:
     underflows: set[str] = field(default_factory=set)
 
 
+class Part(NamedTuple):
+    """What a thread takes at a time: a piece, or one batch of a piece that all threads share."""
+
+    piece: Any
+    batches: Iterable[Any]
+    offset: int  # rows of the piece before it
+    rows: int
+    nbytes: int
+
+
 class Worker:
     """One thread's reader, scratch space and states; `turn` is the workers' one lock."""
 
@@ -79,26 +91,25 @@ class Worker:
 
             self.buckets = Buckets(plan)
 
-    def piece(self, piece: Any) -> list[SampleBlock]:
-        """Fold a piece into the states, or give its rows' values."""
-        samples = []
-        for block in self.blocks(piece):
-            made = self.block(block)
-            if made is not None:
-                samples.append(made)
-        return samples
+    def part(self, part: Part) -> list[SampleBlock]:
+        """Fold a part into the states, or give its rows' values."""
+        with closing(self.blocks(part)) as blocks:
+            made = [self.block(block) for block in blocks]
+        return [sample for sample in made if sample is not None]
 
-    def blocks(self, piece: Any) -> Iterator[Block]:
-        row, start = piece.first_row, piece.start
-        for batch in in_turns(piece.read(), self.turn):
-            try:
-                yield from self.reader.blocks(batch, start, piece.path, row)
-            except BadRow as error:
-                if hasattr(piece, "blame"):  # of a join: the value may stand in another file
-                    piece.blame(error)
-                raise
-            row += batch.num_rows
-            start += batch.num_rows
+    def blocks(self, part: Part) -> Generator[Block]:
+        piece = part.piece
+        row, start = piece.first_row + part.offset, piece.start + part.offset
+        with closing(in_turns(part.batches, self.turn, self.plan.block_rows < PATIENT)) as batches:
+            for batch in batches:
+                try:
+                    yield from self.reader.blocks(batch, start, piece.path, row)
+                except BadRow as error:
+                    if hasattr(piece, "blame"):  # of a join: the value may stand in another file
+                        piece.blame(error)
+                    raise
+                row += batch.num_rows
+                start += batch.num_rows
 
     def block(self, block: Block) -> SampleBlock | None:
         if not block.rows:
@@ -274,17 +285,17 @@ class _Counter:
         self.rows_of = {source.path: 0 for source in dataset.sources}
         self.progress = progress
 
-    def done(self, piece: Any) -> None:
-        self.rows_of[piece.path] += piece.rows
+    def done(self, part: Part) -> None:
+        self.rows_of[part.piece.path] += part.rows
         if self.progress is not None:
-            self.progress(piece.rows, piece.nbytes)
+            self.progress(part.rows, part.nbytes)
 
 
 def _run_grouped(plan: Plan, dataset: Any, worker: Worker, counter: _Counter, sample: Sampler | None) -> None:
     def blocks() -> Iterator[Block]:
-        for piece in dataset.pieces(plan.wanted):
-            yield from worker.blocks(piece)
-            counter.done(piece)
+        for part in _whole(dataset.pieces(plan.wanted)):
+            yield from worker.blocks(part)
+            counter.done(part)
 
     for block in whole_groups(blocks(), plan.group_feed):
         made = worker.block(block)
@@ -292,26 +303,41 @@ def _run_grouped(plan: Plan, dataset: Any, worker: Worker, counter: _Counter, sa
             sample(made)
 
 
+def _whole(pieces: Iterable[Any]) -> Iterator[Part]:
+    for piece in pieces:
+        yield Part(piece, piece.read(), 0, piece.rows, piece.nbytes)
+
+
+def _shared(pieces: Iterable[Any]) -> Iterator[Part]:
+    """Batch by batch: the caller reads while the threads compute."""
+    for piece in pieces:
+        told = offset = 0
+        for batch in piece.read():
+            share = piece.nbytes * (offset + batch.num_rows) // piece.rows
+            yield Part(piece, (batch,), offset, batch.num_rows, share - told)
+            offset, told = offset + batch.num_rows, share
+
+
 def _run_threads(
     plan: Plan, dataset: Any, worker: Callable[[], Worker], counter: _Counter, sample: Sampler | None
 ) -> None:
     free: queue.SimpleQueue[Worker] = queue.SimpleQueue()
 
-    def task(piece: Any) -> list[SampleBlock]:
+    def task(part: Part) -> list[SampleBlock]:
         mine = free.get()
         try:
-            return mine.piece(piece)
+            return mine.part(part)
         finally:
             free.put(mine)
 
+    threads = plan.settings.threads if dataset.nbytes >= SMALL else 1  # starting threads costs more
     pieces = dataset.pieces(plan.wanted)
-    head = list(islice(pieces, 2))
-    small = len(head) < 2 or dataset.nbytes < SMALL  # starting threads costs more than it gives
-    threads = 1 if small else plan.settings.threads
+    head = list(islice(pieces, threads))
+    parts = _shared(head) if len(head) < threads else _whole(chain(head, pieces))
     for _ in range(threads):
         free.put(worker())
-    for piece, samples in ordered(chain(head, pieces), task, threads):
+    for part, samples in ordered(parts, task, threads):
         if sample is not None:
             for block in samples:
                 sample(block)
-        counter.done(piece)
+        counter.done(part)

@@ -16,7 +16,7 @@ from lossctl.loss.spec import parse
 from lossctl.plan import Settings, make_plan
 from lossctl.result import Result, Score
 from lossctl.sources.memory import MemoryDataset, MemoryPiece
-from lossctl.spine import SampleBlock
+from lossctl.spine import SMALL, SampleBlock
 from lossctl.spine import run as fold
 
 
@@ -26,6 +26,7 @@ class Pieces(MemoryDataset):
     def __init__(self, whole: pa.Table, size: int | None = None) -> None:
         super().__init__(whole)
         self.size = size or max(whole.num_rows, 1)
+        self.nbytes = SMALL  # so that threads are started when asked for
 
     def pieces(self, wanted: Mapping[str, Any]) -> Iterator[MemoryPiece]:
         chosen = self.table.select(list(wanted))

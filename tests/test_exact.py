@@ -330,6 +330,12 @@ def test_products_of_non_finite_rows() -> None:
     assert (acc.fraction(), acc.nan, acc.posinf, acc.neginf) == (30, 2, 2, 1)
 
 
+def test_products_none_of_which_is_finite() -> None:
+    acc = ExactSum()
+    add_triple(acc, np.array([math.nan]), np.array([2.0]), np.array([2.0]), WORK)
+    assert acc == ExactSum(nan=1)
+
+
 def test_unequal_shapes_are_refused() -> None:
     with pytest.raises(ValueError, match="shapes"):
         add_product(ExactSum(), np.ones(4), np.ones(1), WORK)

@@ -179,7 +179,10 @@ def test_row_groups_and_order_change_nothing(
 @pytest.mark.parametrize("threads", [1, 4])
 @pytest.mark.parametrize("chunk", [1, 3, 1000])
 @pytest.mark.parametrize("order", [1, -1])
-def test_threads_and_chunks_change_no_digit(threads: int, chunk: int, order: int, tmp_path: Path) -> None:
+def test_threads_and_chunks_change_no_digit(
+    threads: int, chunk: int, order: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lossctl.spine.SMALL", 0)
     rng = np.random.default_rng(3)
     p, y = rng.normal(size=500), rng.normal(size=500)
     keys = [f"k{i:03}" for i in range(500)]

@@ -13,9 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
+import pytest
 from cases import Case, column, over, per_row, plain_cases, take
 
 import lossctl
+import lossctl.spine
 
 CHUNKS = (1, 7, 1000, 4096, 65536, None)
 ROWS = 211
@@ -115,6 +117,11 @@ def results(case: Case, folder: Path, *, every: bool) -> Iterator[bytes]:
             yield json.dumps(made.to_dict()["results"]).encode()
 
 
+@pytest.fixture(autouse=True)
+def threads_for_small_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lossctl.spine, "SMALL", 0)
+
+
 @over(CASES)
 def test_every_partition_gives_the_same_bytes(case: Case, tmp_path: Path) -> None:
     distinct = set(results(case, tmp_path, every=False))
@@ -125,6 +132,7 @@ def test_every_partition_gives_the_same_bytes(case: Case, tmp_path: Path) -> Non
 
 def main() -> None:
     """Every combination, for every representative."""
+    lossctl.spine.SMALL = 0
     runs = wrong = 0
     for case in CASES:
         with tempfile.TemporaryDirectory() as folder:

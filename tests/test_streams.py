@@ -136,6 +136,24 @@ def test_signals_while_waiting_for_data(there: Path, name: str, code: int) -> No
     left_alone()
 
 
+FINALISED = """
+import os, signal, time
+class Last:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0)
+Last()
+time.sleep(20)
+open("out.csv", "w").close()
+"""
+
+
+def test_signal_inside_a_finaliser_stops_all_the_same(there: Path) -> None:
+    Path("plug.py").write_text(FINALISED)
+    assert shell("lossctl compute mae in.csv --plugin plug.py") == (143, "", "stopped by a signal\n")
+    left_alone("plug.py")
+
+
 def test_kills_at_random_moments() -> None:
     counts, wrong = kills(12, seed=int(time.time()))
     assert not wrong, counts
