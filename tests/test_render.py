@@ -24,9 +24,11 @@ from lossctl.errors import BadRow, BadValue, DataError, LossctlError, UnknownNam
 from lossctl.render import FORMATS, render
 from lossctl.render.columns import number_text, text_array
 from lossctl.render.samples import SAMPLE_FORMATS, SampleColumn, open_writer
+from lossctl.render.samples_parquet import PAGE_ROWS
 from lossctl.render.structured import error_json
 from lossctl.render.text import harmless, shown
 from lossctl.result import InputFile, Part, Result, RowCount, Score
+from lossctl.sources.pages import pages
 
 HOSTILE = "\x1b]8;;http://x\x07[red]a|b`\u202e"
 
@@ -378,6 +380,23 @@ def test_parquet_keeps_bits_nulls_and_groups(monkeypatch: pytest.MonkeyPatch) ->
     corrupt[chunk.data_page_offset + chunk.total_compressed_size - 1] ^= 1
     with pytest.raises(OSError, match=r"(?i)crc|checksum"):
         pq.ParquetFile(io.BytesIO(bytes(corrupt)), page_checksum_verification=True).read()
+
+
+def test_parquet_row_numbers_are_never_null_and_integers_of_the_data_may_be() -> None:
+    columns = [SampleColumn("row", "int"), SampleColumn("id", "int", carried=True)]
+    block = {"row": np.arange(2), "id": np.array([7, 0])}
+    data = written("parquet", block, columns=columns, ignored={"id": np.array([False, True])})
+    table = pq.read_table(io.BytesIO(data))
+    assert [field.nullable for field in table.schema] == [False, True]
+    assert table.to_pylist() == [{"row": 0, "id": 7}, {"row": 1, "id": None}]
+
+
+def test_parquet_pages_hold_a_megabyte_of_numbers() -> None:
+    columns = [SampleColumn("mae", "number")]
+    data = written("parquet", {"mae": np.zeros(2 * PAGE_ROWS)}, columns=columns)
+    chunk = pq.read_metadata(io.BytesIO(data)).row_group(0).column(0)
+    found = pages(lambda many, at: data[at : at + many], chunk.data_page_offset, chunk.total_compressed_size)
+    assert len(list(found)) == 2
 
 
 @given(st.lists(st.integers(0, 2**64 - 1), min_size=1))
