@@ -15,6 +15,7 @@ from lossctl.spine import Outcome
 
 __all__ = ["clipped", "warnings_of"]
 
+_ENOUGH = 20  # numbers to judge by
 _WORDS = {"inf": "infinite", "-inf": "minus infinity", "nan": "not a number"}
 
 
@@ -37,6 +38,11 @@ def warnings_of(plan: Plan, outcome: Outcome, scores: Sequence[Score]) -> list[s
         f"{name} looks like class labels 0/1: an error of numbers says little about them "
         "(see: lossctl list --task binary)"
         for name in labels
+    ]
+    columns = dict.fromkeys(name for job in plan.jobs for name in _probabilities_as_logits(job, outcome))
+    made += [
+        f"{name}: all numbers lie in [0, 1]: they look like probabilities, not logits (from-logits)"
+        for name in columns
     ]
     return made
 
@@ -76,6 +82,18 @@ def _labels_as_numbers(job: Job, outcome: Outcome) -> list[str]:
     if "regression" not in tasks or "binary" in tasks or feed is None:
         return []
     head = outcome.head.get(feed)
-    if head is None or len(head) < 20 or not np.isin(head, (0, 1)).all() or len(np.unique(head)) < 2:
+    if feed.form.shape != "scalar" or head is None or len(head) < _ENOUGH:
         return []
-    return [feed.columns[0]]
+    return [feed.columns[0]] if np.isin(head, (0, 1)).all() and len(np.unique(head)) > 1 else []
+
+
+def _probabilities_as_logits(job: Job, outcome: Outcome) -> list[str]:
+    """A loss of a sigmoid of probabilities is small whatever they are: it hides a bad model."""
+    found = []
+    for feed in job.feeds.values():
+        head = outcome.head.get(feed)
+        if feed.form.when == "from_logits" and head is not None and len(head) >= _ENOUGH:
+            inside = (head >= 0) & (head <= 1)
+            if inside.all() and len(np.unique(head)) > 1:
+                found.append(",".join(feed.columns))
+    return found

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lossctl.batch import Block
 from lossctl.columns import Feed
-from lossctl.errors import DataError
+from lossctl.errors import DataError, RowRefused
 from lossctl.loss.kinds import Largest, Masked, Mean, Pooled, Whole
 from lossctl.loss.spec import Bound
 from lossctl.numeric import row_sum
@@ -83,11 +83,12 @@ class Job:
         self._same_widths(block)
         arguments = [self.argument(name, block, shared) for name in self.bound.arguments]
         if self.bound.loss.open_inputs:
-            result = self.bound.loss.kernel(
-                dict(zip(self.bound.arguments, arguments, strict=True)), **self.bound.params
-            )
-        else:
+            arguments = [dict(zip(self.bound.arguments, arguments, strict=True))]
+        try:
             result = self.bound.loss.kernel(*arguments, **self.bound.params)
+        except RowRefused as error:
+            error.column = ",".join(self.feeds[error.role].columns)
+            raise
         used = None
         if isinstance(result, Masked):
             result, used = result.terms, result.used

@@ -203,8 +203,11 @@ def assign(
     guessed = []
     for name in bound.inputs:
         chosen = bound.columns.get(name, given.get(name))
-        if chosen is None and bound.loss.open_inputs and schema.has(name):
-            chosen = (name,)
+        if chosen is None and bound.loss.open_inputs:
+            if schema.has(name):
+                chosen = (name,)
+            elif name not in COMMON:
+                raise schema.missing("the expression", name)
         places[name] = schema.expand(name, chosen) if chosen is not None else schema.guess(name)
         if chosen is None:
             guessed.append(name)

@@ -75,7 +75,8 @@ class Loader(ABC):
         """Rows low to high of the attached batch, checked."""
 
     def head(self, rows: int) -> NDArray[Any] | None:
-        """The first values of the attached batch, for advice only; None where there is none to give."""
+        """The numbers of the first rows of the attached batch, in any order and for advice only; None where
+        there is none to give."""
         return None
 
     def agree(self, others: Sequence[Loader]) -> None:

@@ -41,6 +41,11 @@ class Vectors(Loader):
             require(column.type, "number", self.feed)
         self._parts = [numbers(column) for column in self._columns]
 
+    def head(self, rows: int) -> NDArray[Any] | None:
+        if self._parts is not None:
+            return np.concatenate([values[:rows] for values, _ in self._parts])
+        return self._items[self._offsets[0] : self._offsets[: rows + 1][-1]]
+
     def load(self, low: int, high: int) -> Loaded:
         values, valid, short = self._wide(low, high) if self._parts else self._listed(low, high)
         name = self._name

@@ -32,6 +32,7 @@ __all__ = [
     "MissingColumn",
     "NoRowsLeft",
     "ResourceError",
+    "RowRefused",
     "RowsDisagree",
     "UnknownName",
     "UsageError",
@@ -210,6 +211,19 @@ class AmbiguousColumn(DataError):
 
 class BadRow(DataError):
     """A value in one row that the reader or the loss cannot accept."""
+
+
+class RowRefused(DataError):
+    """A row that a kernel cannot accept, by its number in the block: it knows neither file nor column."""
+
+    def __init__(self, role: str, at: int, message: str, hint: str) -> None:
+        super().__init__(message, hint=hint)
+        self.role, self.at = role, at
+        self.column: str | None = None
+
+    def placed(self, path: str | None, row: int) -> BadRow:
+        """The same of a row of a file."""
+        return BadRow(self.message, path=path, row=row, column=self.column, hint=self.hint)
 
 
 class RowsDisagree(DataError):

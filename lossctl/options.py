@@ -73,7 +73,8 @@ def compute_command(text: str, run: Callable[..., None]) -> Any:
     """The command of a loss or spec: `run(text, **values)` with the signature that help and parsing need."""
     single = _single(text)
     if single is not None:
-        inputs, help_, bounds = list(single.inputs), help_text(single), []
+        inputs = ["target", "pred"] if single.open_inputs else list(single.inputs)
+        help_, bounds = help_text(single), []
     else:
         bounds = [term.bound for spec in parse(text) for term in spec.terms]
         inputs = list(dict.fromkeys(name for bound in bounds for name in bound.inputs))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import TYPE_CHECKING
 
-from lossctl.errors import DataError, visible
+from lossctl.errors import DataError, UsageError, visible
 
 if TYPE_CHECKING:
     from lossctl.columns import Feed, Schema
@@ -22,30 +23,73 @@ __all__ = ["COMPARED", "refuse_disorder"]
 def refuse_disorder(
     asked: Mapping[str, str | Sequence[str]], feeds: Mapping[str, Feed], schema: Schema
 ) -> None:
-    """Refuse vectors found by globs in an order that gives a wrong class or pairs the wrong elements."""
+    """Refuse vectors found in an order that gives a wrong class or pairs the wrong elements, and one column
+    in two roles that are compared: it would be all right with itself."""
     for feed in feeds.values():
         of = feed.form.of if feed.form.kind == "label" else None
         if of is not None and of in asked:
             _refuse_classes(of, asked[of], feed.classes, schema)
     for names in COMPARED:
+        _refuse_same({name: feeds[name].columns for name in names if name in feeds})
         first, *others = [name for name in names if name in asked and len(feeds[name].columns) > 1] or [""]
         for other in others:
             _refuse_pair({name: asked[name] for name in (first, other)}, schema)
 
 
+def _refuse_same(places: Mapping[str, tuple[str, ...]]) -> None:
+    for (one, first), (other, second) in combinations(places.items(), 2):
+        if first == second:
+            raise UsageError(
+                f"--{_flag(one)} and --{_flag(other)} are the same: {_listed(first)}",
+                hint=f"name other columns with --{_flag(one)} or --{_flag(other)}",
+            )
+
+
 def _refuse_classes(
     role: str, text: str | Sequence[str], classes: Sequence[str] | None, schema: Schema
 ) -> None:
-    whole = _whole(text, schema)
-    if classes is not None and whole is not None and set(whole) == set(classes):
-        if list(whole) != list(classes):
-            raise _disorder(role, list(whole.values()), [whole[name] for name in classes], schema)
-        return
+    if classes is not None:
+        found = schema.expand(role, text)
+        meant = _by_class(found, classes)
+        if meant is not None and meant != list(found):
+            raise _disorder(role, found, meant, schema)
+        if meant is not None:
+            return
     for pattern, names in schema.globs(text).items():
         texts = _texts(pattern, names)
-        ordered = sorted(names, key=lambda name: _size(texts[name]))
-        if all(each.isascii() and each.isdecimal() for each in texts.values()) and ordered != names:
+        numbered = {name: text for name, text in texts.items() if text.isascii() and text.isdecimal()}
+        ordered = sorted(numbered, key=lambda name: _size(texts[name]))
+        if len(numbered) == len(names) and ordered != names:
             raise _disorder(role, names, ordered, schema)
+        if classes is None and numbered and schema.parts(text) == [pattern]:
+            _refuse_numbers(role, names, numbered, schema)
+
+
+def _refuse_numbers(role: str, names: Sequence[str], numbered: Mapping[str, str], schema: Schema) -> None:
+    """Labels count the columns from 0: where these have other numbers, one of the two is misunderstood."""
+    strange = [name for name in names if name not in numbered]
+    if not strange and [int(text) for text in numbered.values()] == list(range(len(names))):
+        return
+    found = f"{_listed(strange)} among numbered columns" if strange else _listed(names)
+    columns = f"--{_flag(role)} {_listed(list(numbered), ',')}"
+    hint = f"where labels start at 0 name the columns in class order: {columns}"
+    if not strange:
+        hint += f"; where labels are these numbers add --classes {_listed(list(numbered.values()), ',')}"
+    raise DataError(
+        f"--{_flag(role)} finds {found}, but labels count columns from 0", path=schema.path, hint=hint
+    )
+
+
+def _by_class(columns: Sequence[str], classes: Sequence[str]) -> list[str] | None:
+    """The columns in the order of the classes they are named after; None if they are not."""
+    first = classes[0]
+    for name in columns:
+        for match in re.finditer(f"(?={re.escape(first)})", name):
+            head, tail = name[: match.start()], name[match.start() + len(first) :]
+            named = [f"{head}{each}{tail}" for each in classes]
+            if set(named) == set(columns):
+                return named
+    return None
 
 
 def _refuse_pair(asked: Mapping[str, str | Sequence[str]], schema: Schema) -> None:

@@ -16,8 +16,9 @@ from lossctl.loss.spec import parse
 from lossctl.plan import Settings, make_plan
 from lossctl.result import Result, Score
 from lossctl.sources.memory import MemoryDataset, MemoryPiece
-from lossctl.spine import SMALL, SampleBlock
+from lossctl.spine import SMALL
 from lossctl.spine import run as fold
+from lossctl.worker import SampleBlock
 
 
 class Pieces(MemoryDataset):

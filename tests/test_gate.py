@@ -379,4 +379,4 @@ class TestInit:
     def test_starter_is_toml_for_every_example(self, path: Path, tmp_path: Path) -> None:
         from lossctl.cli.gate_init import starter
 
-        assert "data" in tomllib.loads(starter(str(path), ""))
+        assert "data" in tomllib.loads(starter(str(path), "", {}))

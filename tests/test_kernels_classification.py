@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lossctl.errors import BadValue
+from lossctl.errors import BadValue, RowRefused
 from lossctl.loss.kinds import Masked, Mean, Pooled
 from lossctl.loss.registry import get
 
@@ -414,8 +414,9 @@ def test_zero_one() -> None:
     near(call("zero-one", np.array([0, 1, 1, 1, 1]), p), [0, 1, 0, 0, 1])  # a tie with 0.5 is a negative
     near(call("zero-one", np.array([0, 1, 1, 1, 1]), p, threshold=0.2), [0, 0, 0, 0, 0])
     near(call("zero-one", np.array([0, 3]), np.array([0, 2])), [0, 1])  # codes of text labels
-    with pytest.raises(BadValue, match=r"2\.5"):
-        call("zero-one", np.array([2]), np.array([2.5]))
+    with pytest.raises(RowRefused, match=r"2\.5") as refused:
+        call("zero-one", np.array([0, 2]), np.array([0.5, 2.5]))
+    assert refused.value.at == 1
 
 
 def test_hamming() -> None:

@@ -15,7 +15,7 @@ import pytest
 from test_kernels_vectors import check_slopes, near, pooled, rows
 
 from lossctl.errors import UsageError
-from lossctl.loss import BadValue
+from lossctl.loss import BadValue, RowRefused
 from lossctl.loss.registry import get
 
 MASK = [[1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]]
@@ -190,19 +190,29 @@ def test_ssim_of_equal_images_is_exactly_zero() -> None:
         ("total-variation", {"shape": "3x3"}, {"pred": [[0.0] * 8]}, "shape"),
         ("total-variation", {"shape": "8"}, {"pred": [[0.0] * 8]}, "shape"),
         ("ssim-loss", {"shape": "2x4"}, {"target": [[0.0] * 8], "pred": [[0.0] * 8]}, "window"),
-        ("box-iou", {}, {"target": [[0, 0, 1, 1]], "pred": [[2, 0, 1, 1]]}, "x1 <= x2"),
-        ("box-giou", {}, {"target": [[0, 3, 1, 1]], "pred": [[0, 0, 1, 1]]}, "target"),
-        (
-            "box-ciou",
-            {"layout": "cxcywh"},
-            {"target": [[0, 3, 1, 1]], "pred": [[0, 0, 1, -1]]},
-            "width and height",
-        ),
     ],
 )
 def test_refused(name: str, params: dict[str, Any], inputs: dict[str, Any], words: str) -> None:
     with pytest.raises(BadValue, match=words):
         rows(name, params, **inputs)
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "target", "pred", "role", "words"),
+    [
+        ("box-iou", {}, [0, 0, 1, 1], [2, 0, 1, 1], "pred", "x1 <= x2"),
+        ("box-giou", {}, [0, 3, 1, 1], [0, 0, 1, 1], "target", "y1 <= y2"),
+        ("box-ciou", {"layout": "cxcywh"}, [0, 3, 1, 1], [0, 0, 1, -1], "pred", "width and height"),
+    ],
+)
+def test_boxes_inside_out(
+    name: str, params: dict[str, Any], target: list[int], pred: list[int], role: str, words: str
+) -> None:
+    good = [0, 0, 1, 1]
+    with pytest.raises(RowRefused, match="inside out") as refused:
+        rows(name, params, target=[good, target], pred=[good, pred])
+    assert (refused.value.role, refused.value.at) == (role, 1)
+    assert words in str(refused.value.hint)
 
 
 @pytest.mark.parametrize("name", ["total-variation", "psnr-loss", "ssim-loss"])

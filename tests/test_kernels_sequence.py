@@ -13,7 +13,7 @@ import pytest
 
 from lossctl.elementary import exp_split, log_split
 from lossctl.errorfree import Double
-from lossctl.errors import BadValue
+from lossctl.errors import BadValue, RowRefused
 from lossctl.loss.kinds import Ragged
 from lossctl.loss.registry import get
 
@@ -294,7 +294,7 @@ def test_step_costs(name: str) -> None:
 @pytest.mark.parametrize("name", ["token-nll", "pixel-cross-entropy"])
 def test_step_labels_must_match(name: str) -> None:
     """The totals agree, the rows do not."""
-    with pytest.raises(BadValue, match="2 labels"):
+    with pytest.raises(RowRefused, match="labels: 2, steps of pred: 1"):
         call(name, labels([0, 1], [1]), steps(LOGITS[:1], LOGITS[1:3]), from_logits=True)
 
 

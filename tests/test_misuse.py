@@ -80,7 +80,7 @@ def run(command: str) -> tuple[int, str]:
         ("lossctl compute mae preds.csv --where 'id < 10' --where 'id > 5'", 2, "given twice"),
         ("lossctl compute huber --delta 1 --delta=2 preds.csv", 2, "given twice"),
         ("lossctl worst mae preds.csv --where 'id > 1000'", 3, "no row is left"),
-        ("lossctl compute mae digits_logits.parquet --target label --pred label --by logits", 3, "no groups"),
+        ("lossctl compute mae digits_logits.parquet --target label --pred name --by logits", 3, "no groups"),
         ("lossctl list > /dev/full", 4, "cannot write"),
         ("lossctl explain bce | true; exit ${PIPESTATUS[0]}", 141, ""),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 import lossctl
-from lossctl.errors import DataError
+from lossctl.errors import DataError, UsageError
 from lossctl.process import run
 
 SCHEMAS = Path(lossctl.__file__).parent / "schemas"
@@ -68,11 +69,44 @@ class TestOrder:
         assert self.score(names, "p_?,p_??") == pytest.approx(np.log(4))
         assert self.score(names, ",".join(names)) == pytest.approx(np.log(4))
 
+    def test_other_orders_stand(self) -> None:
+        assert self.score(["p_b", "p_a", "p_c"], "p_*") == pytest.approx(np.log(3))
+
     @pytest.mark.parametrize(
-        "names", [["p_0", "p_1", "p_2", "p_10"], ["p_b", "p_a", "p_c"], ["p_0", "p_x", "p_-1"]]
+        ("names", "told", "hint"),
+        [
+            (["p_1", "p_2", "p_3"], "finds p_1, p_2, p_3, but", "--pred p_1,p_2,p_3; .* --classes 1,2,3$"),
+            (["p_0", "p_1", "p_10"], "finds p_0, p_1, p_10, but", "--classes 0,1,10$"),
+            (["p_max", "p_0", "p_1"], "finds p_max among numbered columns, but", "--pred p_0,p_1$"),
+            (["p_0", "p_x", "p_-1"], "finds p_x, p_-1 among", "--pred p_0$"),
+        ],
     )
-    def test_other_orders_stand(self, names: list[str]) -> None:
-        assert self.score(names, "p_*") == pytest.approx(np.log(len(names)))
+    def test_numbers_that_labels_do_not_count_are_refused(
+        self, names: list[str], told: str, hint: str
+    ) -> None:
+        with pytest.raises(DataError, match=told) as refused:
+            self.score(names, "p_*", targets=(0, 1))
+        assert refused.value.hint is not None
+        assert re.search(hint, refused.value.hint)
+        assert self.score(names, ",".join(names)) == pytest.approx(np.log(3))
+
+    def test_numbers_that_are_the_classes_stand(self) -> None:
+        names = ["p_1", "p_2", "p_3"]
+        spec = "cross-entropy:classes=[1,2,3]"
+        assert self.score(names, "p_*", spec, (1, 2, 3)) == pytest.approx(np.log(3))
+
+    def test_a_list_against_the_classes_is_refused(self) -> None:
+        names, spec = ["a_p", "ab_p", "b_p"], "cross-entropy:classes=[a,ab,b]"
+        assert self.score(names, "a_p,ab_p,b_p", spec, ["a", "b"]) == pytest.approx(np.log(3))
+        with pytest.raises(DataError, match="order ab_p, a_p, b_p") as refused:
+            self.score(names, "ab_p,a_p,b_p", spec, ["a", "b"])
+        assert refused.value.hint is not None
+        assert refused.value.hint.endswith("--pred a_p,ab_p,b_p")
+
+    @pytest.mark.parametrize("spec", ["mae", "bce", "zero-one"])
+    def test_one_column_in_two_roles_is_refused(self, spec: str) -> None:
+        with pytest.raises(UsageError, match="--target and --pred are the same: label"):
+            lossctl.compute(spec, "label", "label", data={"label": np.array([0, 1])})
 
     def test_classes_in_another_order_are_refused(self) -> None:
         names, animals = ["p_cat", "p_dog"], ["cat", "dog"]
@@ -282,3 +316,63 @@ class TestUnderflow:
 
     def test_overflow_is_told_by_rows(self) -> None:
         assert lossctl.compute("rmse", [0.0], [1e200]).warnings == ["rmse: 1 row has a loss that is infinite"]
+
+
+def test_a_row_that_a_kernel_refuses_is_told_by_file_and_row(tool: Tool) -> None:
+    rows = [[0, 1], [1, 0]]
+    first = write("a.csv", "y,p", [*rows, *rows])
+    second = write("b.csv", "y,p", [*rows, [9, 0], [1, 7.5]])
+    for more in ([], ["--chunk-rows", "1"], ["--where", "y != 9"]):
+        said = tool("compute", "zero-one", first, second, *more)
+        assert said.code == 3
+        assert "b.csv, row 3, column 'p': 7.5 is neither a class number nor a probability" in said.err
+    grouped = write("c.csv", "y,p,group", [[1, 0.5, "a"], [0, 7.5, "a"]])
+    said = tool("compute", "zero-one,listnet", grouped)
+    assert (said.code, "row 1, column 'p': 7.5 is neither" in said.err) == (3, True)
+
+
+@pytest.mark.parametrize("columns", [["z"], ["z_0", "z_1"]])
+def test_probabilities_taken_for_logits_are_warned_of(tool: Tool, columns: list[str]) -> None:
+    names = ",".join(columns)
+    loss = "bce" if len(columns) == 1 else "cross-entropy"
+    spec, low, high = f"{loss}:from-logits=true", [0.25] * len(columns), [0.75] * len(columns)
+    told = f"{names}: all numbers lie in [0, 1]: they look like probabilities, not logits"
+    for many, wanted in ((10, True), (4, False)):
+        file = write("a.csv", f"y,{names}", [[0, *low], [1, *high]] * many)
+        assert (told in tool("compute", spec, file, "--pred", names).err) == wanted
+        said = tool("gate", file, "--pred", names, "--max", f"{spec}=9")
+        assert (said.code, told in said.err) == (0, wanted)
+    other = write("b.csv", f"y,{names}", [[0, *low], [1, *[-0.5] * len(columns)]] * 10)
+    assert "look like" not in tool("compute", spec, other, "--pred", names).err
+
+
+def test_an_expression_takes_columns_and_tells_of_those_it_lacks(tool: Tool) -> None:
+    file = write("a.csv", "actual,predicted", [[1, 3]])
+    said = tool("compute", "custom", "--expr", "abs(pred-target)", file, "--pred", "predicted", "-f", "value")
+    assert (said.code, said.out) == (0, "2.0\n")
+    said = tool("compute", "custom", "--expr", "abs(predictd-actual)", file)
+    assert (said.code, "no column 'predictd' for the expression; closest: predicted" in said.err) == (3, True)
+
+
+class TestInit:
+    def test_columns_that_are_named_are_written_and_used(self, tool: Tool) -> None:
+        file = write("a.csv", "truth,guess,id", [[row, row + 1, row] for row in range(30)])
+        assert tool("gate", "--init", file, "--pred", "guess", "-c", "lossctl.toml").code == 0
+        text = Path("lossctl.toml").read_text()
+        assert 'pred = "guess"' in text
+        assert tool("gate").code == 0
+        assert tool("gate", "--init", file, "--pred", "gess").code == 3
+
+    @pytest.mark.parametrize("option", ["--weight id", "--max mae=3", "a.csv", "--update-baseline"])
+    def test_options_without_effect_are_refused(self, tool: Tool, option: str) -> None:
+        file = write("a.csv", "y,p,id", [[1, 2, 3]])
+        said = tool("gate", "--init", file, *option.split())
+        assert (said.code, "is not used" in said.err) == (2, True)
+
+
+def test_a_baseline_that_is_written_is_told(tool: Tool) -> None:
+    file = write("a.csv", "y,p", [[1, 9]])
+    words = ["gate", file, "--max", "mae=5", "--baseline", "b.json", "--update-baseline"]
+    said = tool(*words)
+    assert (said.code, "wrote the baseline b.json" in said.err) == (1, True)
+    assert "wrote" not in tool(*words, "-q").err

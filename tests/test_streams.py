@@ -224,6 +224,11 @@ def test_pipes_stdin_by_name_and_paths_through_the_parent(there: Path) -> None:
         assert shell(script) == (0, "0.5\n", ""), script
 
 
+def test_worst_shows_rows_of_a_stream(there: Path) -> None:
+    code, out, _ = shell("lossctl worst mae - -n 1 -f csv < in.csv")
+    assert (code, out) == (0, "row,mae,target,pred\n0,1,1,2\n")
+
+
 def test_directory_without_data_and_glob_without_match_are_3(there: Path) -> None:
     os.mkdir("empty")
     for command in ("compute mae", "gate --max mae=1", "check", "worst mae"):

@@ -12,7 +12,7 @@ from test_gate import DATA, PREDS, lossctl
 from lossctl.cli.worst import Worst
 from lossctl.loss.spec import parse
 from lossctl.process import run
-from lossctl.spine import SampleBlock
+from lossctl.worker import SampleBlock
 
 
 def worst(values: list[list[float]], number: int, spec: str = "mae") -> list[tuple[int, float]]:

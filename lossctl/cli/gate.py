@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from lossctl.cli.shared import Option, check_choices, made_command, options
+from lossctl.cli.specs import columns_said
 from lossctl.errors import BadValue, DataError, UsageError, visible
 from lossctl.options import input_parameters
 
@@ -88,7 +89,8 @@ def gate(**values: Any) -> None:
     if values["init"] is not None:
         from lossctl.cli.gate_init import write_starter
 
-        write_starter(values["init"], values["config"])
+        _refuse_beside_init(values)
+        write_starter(values["init"], values["config"], columns_said(values))
         return
     extra = _flag_checks(values["maximum"], values["minimum"], values["regression"])
     said = {name.replace("_", "-"): values[name] for name in DATA}
@@ -98,8 +100,21 @@ def gate(**values: Any) -> None:
     _gate(values, extra, shared)
 
 
+def _refuse_beside_init(values: Mapping[str, Any]) -> None:
+    named = {"files": "FILE", "maximum": "--max", "minimum": "--min", "regression": "--max-regression"}
+    named |= {"update": "--update-baseline", "output": "--output", "baseline": "--baseline"}
+    named |= {"needs": "--needs"} | {name: f"--{name.replace('_', '-')}" for name in DATA}
+    for name, flag in named.items():
+        if values[name]:
+            raise UsageError(
+                f"--init writes a configuration from DATA, --target and --pred; {flag} is not used",
+                hint="leave it out, and write it into the configuration",
+            )
+
+
 def _gate(values: Mapping[str, Any], extra: Sequence[Mapping[str, Any]], shared: Mapping[str, Any]) -> None:
     from lossctl.cli.progress import progress
+    from lossctl.cli.terminal import say
     from lossctl.config import build
     from lossctl.machine import keep_freed_memory
     from lossctl.passes import Passes
@@ -124,6 +139,8 @@ def _gate(values: Mapping[str, Any], extra: Sequence[Mapping[str, Any]], shared:
     report = _report(plans, done, baseline, path)
     if update and path is not None:
         _update(plans, done, path)
+        if not values["quiet"]:
+            say(f"wrote the baseline {visible(path)}")
     _write(report, targets, values)
     if report.failed:
         raise typer.Exit(1)

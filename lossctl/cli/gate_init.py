@@ -6,7 +6,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -56,7 +56,7 @@ _UNKNOWN = """
 """
 
 
-def write_starter(data: str, path: str | None) -> None:
+def write_starter(data: str, path: str | None, columns: Mapping[str, Any]) -> None:
     """To standard output, or to `path` where there is nothing yet."""
     from lossctl.render.output import Stdout, atomic
 
@@ -67,7 +67,7 @@ def write_starter(data: str, path: str | None) -> None:
         )
     if path is not None and os.path.lexists(path):
         raise UsageError(f"{visible(path)} exists", hint="name another file with -c, or move it away")
-    text = starter(data, os.path.dirname(path) if path is not None else "")
+    text = starter(data, os.path.dirname(path) if path is not None else "", columns)
     if path is None:
         out = Stdout()
         out.write_text(text)
@@ -78,8 +78,8 @@ def write_starter(data: str, path: str | None) -> None:
     print(f"wrote {visible(path)}; run: lossctl gate -c {visible(path)}", file=sys.stderr)
 
 
-def starter(data: str, folder: str) -> str:
-    """The text of a configuration for the file."""
+def starter(data: str, folder: str, said: Mapping[str, Any]) -> str:
+    """The text of a configuration for the file; `said` are columns by role."""
     from lossctl.columns import Schema
     from lossctl.sources import open_dataset
 
@@ -87,18 +87,21 @@ def starter(data: str, folder: str) -> str:
         raise UsageError("--init needs a file, not standard input")
     with open_dataset([data]) as dataset:
         schema = Schema(dataset.columns, data)
-        columns = "\n".join(_role(schema, role) for role in ("target", "pred"))
+        columns = "\n".join(_role(schema, role, said) for role in ("target", "pred"))
         groups = ", ".join(_toml(name) for name in _groups(dataset))
         by = f"# by = [{groups or _toml('COLUMN')}]   # judge each group"
         checks = [
             _CHECK.format(name=_toml(f"{spec} stays low"), spec=_toml(spec), by=by, **_limit(value))
-            for spec, value in _fitting(dataset)
+            for spec, value in _fitting(dataset, said)
         ]
     listed = _toml(os.path.relpath(data, folder or "."))
     return _TEMPLATE.format(files=listed, columns=columns, checks="".join(checks) or _UNKNOWN)
 
 
-def _role(schema: Any, role: str) -> str:
+def _role(schema: Any, role: str, said: Mapping[str, Any]) -> str:
+    if role in said:
+        schema.expand(role, said[role])
+        return f"{role} = {_toml(said[role])}"
     try:
         return f"{role} = {_toml(schema.guess(role)[0])}"
     except DataError:
@@ -122,7 +125,7 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _fitting(dataset: Any) -> Sequence[tuple[str, float]]:
+def _fitting(dataset: Any, said: Mapping[str, Any]) -> Sequence[tuple[str, float]]:
     """Up to two losses that the file fits, with their values: those declared for its task come first."""
     from lossctl.loss.params import REQUIRED
     from lossctl.loss.registry import all_losses
@@ -134,11 +137,11 @@ def _fitting(dataset: Any) -> Sequence[tuple[str, float]]:
         and not any(param.default is REQUIRED for param in loss.params.values())
         and loss.direction == "lower"
     ]
-    task = _task(dataset)
+    task = _task(dataset, said)
     losses = [loss for loss in losses if task in loss.tasks[:1]]
     found: list[tuple[str, float]] = []
     for loss in losses:
-        value = _value(loss.name, dataset)
+        value = _value(loss.name, dataset, said)
         if value is not None:
             found.append((loss.name, value))
         if len(found) == 2:
@@ -146,28 +149,32 @@ def _fitting(dataset: Any) -> Sequence[tuple[str, float]]:
     return found
 
 
-def _value(spec: str, dataset: Any) -> float | None:
+def _value(spec: str, dataset: Any, said: Mapping[str, Any]) -> float | None:
     from lossctl.aggregate import to_result
     from lossctl.loss.spec import parse
     from lossctl.plan import Settings, make_plan
     from lossctl.spine import run
 
     try:
-        plan = make_plan(parse(spec), Settings(), dataset)
+        plan = make_plan(parse(spec), Settings(said), dataset)
         value = to_result(plan, run(plan, dataset), dataset).value
     except LossctlError:
         return None
     return value if math.isfinite(value) else None
 
 
-def _task(dataset: Any) -> str:
+def _task(dataset: Any, said: Mapping[str, Any]) -> str:
     """What the first rows look like: binary (0 and 1 against probabilities), else regression."""
     from lossctl.columns import Schema
 
     schema = Schema(dataset.columns)
     try:
-        target, pred = schema.guess("target")[0], schema.guess("pred")[0]
-        if schema.is_vector((pred,)):
+        places = [
+            schema.expand(role, said[role]) if role in said else schema.guess(role)
+            for role in ("target", "pred")
+        ]
+        target, pred = places[0][0], places[1][0]
+        if schema.is_vector(places[1]):
             return "multi-class"
         peeked = dataset.peek(list(dict.fromkeys((target, pred))))
         labels = {float(value) for value in peeked[target] if value is not None}

@@ -19,8 +19,8 @@ from lossctl.render.grid import column_notes
 from lossctl.render.output import atomic, stdout_for
 from lossctl.render.samples import Kind, SampleColumn, open_writer
 from lossctl.result import RowCount, check_counts
-from lossctl.spine import SampleBlock
 from lossctl.spine import run as evaluate
+from lossctl.worker import SampleBlock
 
 _INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32")  # what an int64 holds
 _FLOATS = ("halffloat", "float", "double")

@@ -77,12 +77,12 @@ def _run(text: str, files: Sequence[str], **values: Any) -> None:
         ids = _names(dataset)
         plan = make_plan(specs, settings_said(values, ids=ids, reduction="none"), dataset)
         worst = Worst(specs[0], values["number"])
+        spelt = _numeric(dataset, ids)  # before the run: a stream can be peeked into only until then
         with progress(values["progress"], dataset.nbytes, dataset.promised_rows) as tick:
             outcome = run(plan, dataset, progress=tick, sample=worst.take)
         tally = outcome.tally
         check_counts(RowCount(tally.read, tally.used, tally.filtered, tally.skipped), dataset.promised_rows)
         warn([*dataset.warnings, *clipped(plan, outcome)], values)
-        spelt = _numeric(dataset, ids)
     _write(worst, {name: name in spelt for name in ids}, targets, values)
 
 

@@ -1,6 +1,6 @@
 """Declaring losses: the vocabulary of kernels, the registry and spec strings."""
 
-from lossctl.errors import BadValue
+from lossctl.errors import BadValue, RowRefused
 from lossctl.loss.declare import Input, Loss, gradient, loss
 from lossctl.loss.kinds import (
     LARGEST,
@@ -76,6 +76,7 @@ __all__ = [
     "RealVec",
     "Reduction",
     "Residual",
+    "RowRefused",
     "Sign",
     "Simplex",
     "Text",

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lossctl.loss import Array, BadValue
+from lossctl.loss import Array, RowRefused
 
 
 class Edges(NamedTuple):
@@ -27,12 +27,14 @@ class Edges(NamedTuple):
 
 
 def edges(box: Array, layout: str, name: str) -> Edges:
-    """The box as edges. Raises BadValue for one that is turned inside out: it has no area to compare."""
+    """The box as edges. Raises RowRefused for one that is inside out: it has no area to compare."""
     a, b, c, d = (np.ascontiguousarray(column) for column in box.T)
     inverted = (c < a) | (d < b) if layout == "xyxy" else (c < 0.0) | (d < 0.0)
     if inverted.any():
-        rule = "x1 <= x2 and y1 <= y2" if layout == "xyxy" else "width and height at least 0"
-        raise BadValue(name, box[int(np.argmax(inverted))].tolist(), f"boxes with {rule} (layout={layout})")
+        rule = "x1 <= x2 and y1 <= y2" if layout == "xyxy" else "width and height are at least 0"
+        row = int(np.argmax(inverted))
+        message = f"the box {box[row].tolist()} is inside out"
+        raise RowRefused(name, row, message, f"with layout={layout} {rule}")
     if layout == "xyxy":
         return Edges(a, b, c, d)
     if layout == "xywh":

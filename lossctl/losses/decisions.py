@@ -8,7 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossctl.domain import NONNEG, UNIT, Interval
-from lossctl.loss import Array, BadValue, BinaryVec, Codes, Form, Label, Param, ProbVec, RealVec, like, loss
+from lossctl.loss import (
+    Array,
+    BinaryVec,
+    Codes,
+    Form,
+    Label,
+    Param,
+    ProbVec,
+    RealVec,
+    RowRefused,
+    like,
+    loss,
+)
 from lossctl.losses._classes import Classes, pick
 
 Threshold = Annotated[
@@ -57,7 +69,13 @@ def zero_one(
     whole = pred == np.floor(pred)
     stray = ~whole & (pred > 1.0)
     if stray.any():
-        raise BadValue("pred", float(pred[stray][0]), "a label, or a probability in [0, 1]")
+        row = int(np.argmax(stray.reshape(len(stray), -1).any(axis=1)))
+        raise RowRefused(
+            "pred",
+            row,
+            f"{float(pred[row][stray[row]].flat[0])!r} is neither a class number nor a probability",
+            "give labels, or probabilities of class 1 between 0 and 1",
+        )
     decided = np.where(whole, pred, pred > threshold)
     return np.where(decided == target, 0.0, 1.0)
 

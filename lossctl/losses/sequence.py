@@ -10,7 +10,6 @@ import numpy as np
 from lossctl.domain import ANY, NONNEG, UNIT
 from lossctl.loss import (
     Array,
-    BadValue,
     Form,
     LabelSeq,
     Masked,
@@ -18,6 +17,7 @@ from lossctl.loss import (
     Pooled,
     Ragged,
     RealMat,
+    RowRefused,
     Text,
     gradient,
     like,
@@ -53,8 +53,8 @@ def _matched(target: Ragged, pred: Ragged) -> None:
     wrong = target.lengths != pred.lengths
     if wrong.any():
         at = int(np.argmax(wrong))
-        found, wanted = target.lengths[at], pred.lengths[at]
-        raise BadValue("target", f"{found} labels", f"one per step of pred, here {wanted}")
+        found, wanted = int(target.lengths[at]), int(pred.lengths[at])
+        raise RowRefused("target", at, f"labels: {found}, steps of pred: {wanted}", "give one label per step")
 
 
 def _step_costs(target: Ragged, pred: Ragged, form: ScoreForm, ignore_index: int | None) -> Masked:
