@@ -75,6 +75,7 @@ class Reading:
     texts: frozenset[str] = frozenset()
     keys: dict[Feed, Keys] = field(default_factory=dict)
     cluster: str | None = None
+    widths: dict[Feed, int] = field(default_factory=dict)
 
 
 class Reader:
@@ -91,6 +92,8 @@ class Reader:
         self.loaders: dict[Feed, Loader] = {
             feed: loader(feed, reading.missing, reading.keys, reading.texts) for feed in feeds
         }
+        for feed, width in reading.widths.items():
+            self.loaders[feed].width = width
 
     def blocks(self, batch: pa.RecordBatch, start: int, path: str, first_row: int) -> Iterator[Block]:
         """Blocks of one Arrow batch whose first row is `start` in the data set, `first_row` in its file."""
@@ -158,7 +161,10 @@ class Reader:
             void = missing
         if wanted is not None:
             self.tally.filtered += count - int(np.count_nonzero(wanted))
+        self._note(loaded, kept, missing)
         arrays = {feed: item.values for feed, item in loaded.items()}
+        if void is not None:
+            arrays = {feed: _emptied(values, void) for feed, values in arrays.items()}
         if kept is None:
             return self._made(low, count, arrays, None, void)
         index = np.flatnonzero(kept)
@@ -167,6 +173,15 @@ class Reader:
         )
         arrays = {feed: take_rows(values, index) for feed, values in arrays.items()}
         return self._made(low, len(index), arrays, index + low, None if void is None else void[index])
+
+    def _note(self, loaded: Mapping[Feed, Any], kept: Mask | None, missing: Mask | None) -> None:
+        """Count what is no distribution among the rows that take part."""
+        for feed, item in loaded.items():
+            rows = item.unnormalised
+            if rows is not None and rows.any():
+                rows = rows if kept is None else rows & kept
+                rows = rows if missing is None else rows & ~missing
+                self.loaders[feed].unnormalised += int(np.count_nonzero(rows))
 
     def _made(
         self, low: int, rows: int, arrays: dict[Feed, Any], index: NDArray[np.int64] | None, void: Mask | None
@@ -197,6 +212,15 @@ class Reader:
         """Check what only the whole data set can decide, such as labels 0/1 against ±1."""
         for feed, mine in self.loaders.items():
             mine.agree([other.loaders[feed] for other in others])
+
+
+def _emptied(values: Any, void: Mask) -> Any:
+    """A Ragged block whose void rows hold nothing, so that all inputs of such a row are alike."""
+    if not isinstance(values, Ragged) or not void.any():
+        return values
+    kept = take_rows(values, np.flatnonzero(~void))
+    lengths = np.where(void, 0, values.lengths)
+    return Ragged(kept.values, np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]))
 
 
 def take_rows(values: Any, index: NDArray[np.int64]) -> Any:

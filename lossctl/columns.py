@@ -221,6 +221,7 @@ def assign(
         form = choose_form(bound, item, name in vectors, bool(vectors - {name}))
         _refuse_truths(name, form, places[name], schema)
         feeds[name] = _feed(bound, form, places, name, width)
+    _refuse_stretching(bound, feeds, schema)
     refuse_disorder(asked, feeds, schema)
     return Roles(feeds, tuple(guessed))
 
@@ -235,6 +236,19 @@ def _refuse_mixture(
         f"and {', '.join(narrow)} one number per row",
         path=schema.path,
         column=",".join(places[wide[0]]),
+        hint="name as many columns for each",
+    )
+
+
+def _refuse_stretching(bound: Bound, feeds: Mapping[str, Feed], schema: Schema) -> None:
+    """One predicted number beside a vector of targets would be taken for each of them."""
+    target, pred = feeds.get("target"), feeds.get("pred")
+    if target is None or pred is None or pred.form.shape != "scalar" or target.form.shape != "vector":
+        return
+    raise DataError(
+        f"{bound.loss.name} takes one number per row in target for one in pred, but target holds vectors",
+        path=schema.path,
+        column=",".join(target.columns),
         hint="name as many columns for each",
     )
 
@@ -273,7 +287,7 @@ def _feed(
             ignore=params.get(form.ignore) if form.ignore else None,
             width_of=places.get(form.of) if form.of else None,
         )
-    if form.shape == "matrix":
+    if form.shape == "matrix" or (form.of and form.shape == "sequence"):
         made = replace(made, width=width)
     return made
 

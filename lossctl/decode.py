@@ -47,11 +47,12 @@ class Trouble(NamedTuple):
 
 @dataclass
 class Loaded:
-    """A block of one feed: values, rows with something missing, and troubles."""
+    """A block of one feed: values, rows with something missing, troubles, and rows of no distribution."""
 
     values: Any
     missing: Mask | None = None
     troubles: list[Trouble] = field(default_factory=list)
+    unnormalised: Mask | None = None
 
 
 class Loader(ABC):
@@ -258,12 +259,13 @@ class Loader(ABC):
         column = batch.column(columns[0])
         if not is_list(column.type) or not len(column):
             return 0
-        flat, offsets, valid = list_parts(column)
+        flat, offsets, _ = list_parts(column)
         if is_list(flat.type):
-            return int(list_parts(flat.slice(0, 1))[1][-1]) if len(flat) else 0
+            offsets = list_parts(flat)[1]
+        elif self.form.shape == "sequence":  # steps and classes in one list
+            return self.feed.width or 0
         lengths = np.diff(offsets)
-        full = lengths if valid is None else lengths[valid]
-        return int(full[0]) if len(full) else 0
+        return int(lengths[np.argmax(lengths > 0)]) if len(lengths) else 0
 
 
 def explain_value(form: Any, value: float, null: bool) -> tuple[str, str]:

@@ -56,7 +56,7 @@ class Vectors(Loader):
             loaded = self.convert(loaded, name, lambda row: f"row {low + row} of a batch")
         if self.form.sums_to_one and not loaded.troubles and loaded.values.size:
             gap = np.abs(np.add.reduce(loaded.values, axis=1) - 1.0)
-            self.unnormalised += int(np.count_nonzero(gap > SUM_TOLERANCE * loaded.values.shape[1]))
+            loaded.unnormalised = gap > SUM_TOLERANCE * loaded.values.shape[1]
         return loaded
 
     def _name(self, at: int) -> str:
@@ -97,9 +97,8 @@ class Vectors(Loader):
         lengths = np.diff(offsets)
         valid = None if self._rows_valid is None else self._rows_valid[low:high]
         if self.width is None:
-            full = lengths if valid is None else lengths[valid]
-            self.width = int(full[0]) if len(full) else None
-        width = self.width or 0
+            self.width = _first_length(lengths)
+        width = self.width or 1  # of nothing but missing and empty lists
         items = self._items[offsets[0] : offsets[-1]]
         held = None if self._items_valid is None else self._items_valid[offsets[0] : offsets[-1]]
         right = lengths == width
@@ -120,13 +119,20 @@ class Vectors(Loader):
         column = self.feed.columns[0]
 
         def describe(row: int) -> tuple[str, str, str]:
-            return (
-                f"the row holds {lengths[row]} values, others {width}",
-                column,
-                "every row needs the same number",
+            told = (
+                f"the row holds {lengths[row]} values, others {width}"
+                if lengths[row]
+                else "the list is empty"
             )
+            return told, column, "every row needs the same number"
 
         return out, valid, Trouble(wrong, describe)
+
+
+def _first_length(lengths: NDArray[np.int64]) -> int | None:
+    """That of the first list which is neither missing nor empty."""
+    full = lengths[lengths > 0]
+    return int(full[0]) if len(full) else None
 
 
 class Sequences(Loader):
@@ -153,16 +159,16 @@ class Sequences(Loader):
 
     def _shape(self, inner: NDArray[np.int64] | None) -> None:
         width = self.feed.width or self.width
-        if inner is not None and len(inner) > 1:
+        if inner is not None:
             lengths = np.diff(inner)
-            width = width or int(lengths[0])
+            width = width or _first_length(lengths)
             if not (lengths == width).all():
                 raise DataError(
-                    f"steps hold {sorted(set(lengths.tolist()))[:4]} values, not {width} each",
+                    f"steps hold {sorted(set(lengths.tolist()))[:4]} values, not {width or 'some'} each",
                     column=self.feed.columns[0],
                     hint="every step needs one value per class",
                 )
-        elif inner is None:
+        else:
             if width is None:
                 raise DataError(
                     "a flat list needs to know its number of classes",
@@ -172,8 +178,8 @@ class Sequences(Loader):
             if (np.diff(self._offsets) % width).any():
                 raise DataError(f"rows are not multiples of --width {width}", column=self.feed.columns[0])
             self._offsets = self._offsets // width
-        self.width = width or 1
-        self._values = self._values.reshape(-1, self.width)
+        self.width = width
+        self._values = self._values.reshape(-1, width or 1)
 
     def load(self, low: int, high: int) -> Loaded:
         start, end = int(self._offsets[low]), int(self._offsets[high])
@@ -239,13 +245,15 @@ class Texts(Loader):
             self._codes = np.array([place.get(word, -1) for word in self._words], dtype=np.int64)
         elif self.form.kind != "text":
             self._codes = self._keys.of(self._words)
+        if not self._words:  # all are missing
+            self._codes = np.zeros(1, np.int64)
 
     def load(self, low: int, high: int) -> Loaded:
         local = self._local[low:high]
         column = self.feed.columns[0]
         null = None if self._null is None else self._null[low:high]
         if self.form.kind == "text":
-            loaded = Loaded(np.array([*self._words, None], dtype=object)[:-1][local])
+            loaded = Loaded(np.array([*(self._words or [""]), None], dtype=object)[:-1][local])
         else:
             codes = self._codes[local]
             loaded = Loaded(np.maximum(codes, 0))

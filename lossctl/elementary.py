@@ -76,9 +76,9 @@ def _powers() -> tuple[Array, Array]:
 
 
 def exp_split(x: Double) -> tuple[Array, Double]:
-    """e^x as a power of two and a factor from 1 to 2; the power is −∞ where x is.
+    """e^x as a power of two and a factor of about 1 to 2; the power is −∞ where x is, or where it overflows.
 
-    Within 2⁻⁶⁴ of itself for |x| < 1e6, beyond that of e^x with an x an ulp off. What is left of x beside a
+    Within 2⁻⁶³ of itself for |x| < 1e6, beyond that of e^x with an x an ulp off. What is left of x beside a
     multiple of log 2/2¹¹ is below 2⁻¹², so its expm1 in one double is good to 2⁻⁶⁵ of the whole. The factor's
     high part has 26 bits, so that products with as many are exact; its low part is up to 2⁻¹² of it.
     """

@@ -46,10 +46,11 @@ def column_of(name: str, values: Any) -> pa.Array:
         array = array.astype(np.float64)
     if array.ndim == 1:
         return from_numpy(array)
-    if array.ndim == 2:
+    if array.ndim == 2 and array.shape[1]:
         return pa.FixedSizeListArray.from_arrays(from_numpy(array.reshape(-1)), array.shape[1])
-    if array.ndim == 3:
-        return pa.array(array.tolist())
+    if array.ndim in (2, 3):
+        kind = pa.list_(pa.float64())
+        return pa.array(array.tolist(), kind if array.ndim == 2 else pa.list_(kind))
     raise DataError(
         f"{name} has {array.ndim} dimensions", column=name, hint="one row per sample, at most two more"
     )

@@ -253,6 +253,7 @@ def _say(text: str) -> None:
 
 def _clean_up() -> None:
     """Take away temporary files that a signal or a failure has left, deaf to further signals."""
+    signal.setitimer(signal.ITIMER_REAL, 0)
     for number in (*STOPPING, signal.SIGALRM):
         if signal.getsignal(number) is _stop:
             signal.signal(number, signal.SIG_IGN)

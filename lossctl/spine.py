@@ -6,7 +6,6 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, islice
 from typing import Any
 
 from lossctl.batch import Block, Tally
@@ -16,7 +15,7 @@ from lossctl.exact import check_arithmetic
 from lossctl.plan import Plan
 from lossctl.state import State
 from lossctl.stitch import whole_groups
-from lossctl.turns import ordered
+from lossctl.turns import looked_ahead, ordered
 from lossctl.worker import Part, SampleBlock, Worker
 
 SMALL = 1 << 20  # bytes of input
@@ -52,6 +51,10 @@ def run(
     Raises DataError when no row is left to judge, and whatever reading or checking refuses.
     """
     check_arithmetic()
+    if plan.reading.missing == "propagate":
+        from lossctl.widths import find_widths  # only missing lists that are kept need it
+
+        plan.reading.widths.update(find_widths(plan, dataset))
     workers: list[Worker] = []
     turn = threading.Lock()
 
@@ -177,8 +180,8 @@ def _run_threads(
 
     threads = plan.settings.threads if dataset.nbytes >= SMALL else 1  # starting threads costs more
     pieces = dataset.pieces(plan.wanted)
-    head = list(islice(pieces, threads))
-    parts = _shared(head) if len(head) < threads else _whole(chain(head, pieces))
+    head, pieces = looked_ahead(pieces, 2)
+    parts = _shared(pieces) if head == 1 and threads > 1 else _whole(pieces)
     for _ in range(threads):
         free.put(worker())
     for part, samples in ordered(parts, task, threads):

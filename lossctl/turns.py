@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 AHEAD = 8 << 20  # bytes read ahead while another thread computes: four batches of scalars
 
-__all__ = ["AHEAD", "in_turns", "ordered"]
+__all__ = ["AHEAD", "in_turns", "looked_ahead", "ordered"]
 
 
 class Sized(Protocol):
@@ -52,12 +52,30 @@ def ordered(items: Iterable[Any], task: Callable[[Any], T], threads: int) -> Ite
         while waiting:
             item, future = waiting.pop(0)
             result = future.result()
-            submit(1)
+            if not failed:
+                submit(1)
             yield item, result
         if failed:
             raise failed[0]
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def looked_ahead(items: Iterable[T], many: int) -> tuple[int, Iterator[T]]:
+    """How many of the first items there are, and all of them; an error of the source stays in its place."""
+    source, head, failed = iter(items), list[T](), list[Exception]()
+    try:
+        for item in islice(source, many):
+            head.append(item)
+    except Exception as error:
+        failed.append(error)
+
+    def rest() -> Iterator[T]:
+        if failed:
+            raise failed[0]
+        yield from source
+
+    return len(head) + len(failed), chain(head, rest())
 
 
 def in_turns(batches: Iterable[B], turn: threading.Lock, wait: bool) -> Generator[B]:

@@ -20,8 +20,6 @@ from lossctl.plan import Plan
 from lossctl.state import KeptState, MaxState, State, TermState
 from lossctl.turns import in_turns
 
-PATIENT = 1 << 15  # rows of a block: with fewer, only one thread computes at a time
-
 __all__ = ["Part", "SampleBlock", "Worker"]
 
 
@@ -83,7 +81,7 @@ class Worker:
     def blocks(self, part: Part) -> Generator[Block]:
         piece = part.piece
         row, start = piece.first_row + part.offset, piece.start + part.offset
-        with closing(in_turns(part.batches, self.turn, self.plan.block_rows < PATIENT)) as batches:
+        with closing(in_turns(part.batches, self.turn, self.plan.patient)) as batches:
             for batch in batches:
                 try:
                     yield from self.reader.blocks(batch, start, piece.path, row)

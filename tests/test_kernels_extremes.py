@@ -57,3 +57,21 @@ def test_inner_products_of_any_size() -> None:
 def test_an_undefined_score_gives_an_undefined_list() -> None:
     made = lossctl.compute("listnet", [1.0, 0.0], [math.nan, 0.0], group=["q", "q"], nan="propagate")
     assert math.isnan(made.value)
+
+
+FAR = [
+    ("ctc", [[1]], [[[0.0, -1.3e308]]], 1.3e308),
+    ("ctc:zero-infinity=true", [[1]], [[[0.0, -1.3e308]]], 1.3e308),
+    ("ctc", [[1, 2]], [[[0.0, -7e307, -9.0], [0.0, -9.0, -7e307]]], 1.4e308),
+    ("ctc", [[1]], [[[1e307, 1.7e308]]], -1.7e308),
+    ("ctc:from-logits=true", [[1]], [[[8e307, -8e307]]], 1.6e308),
+    ("ctc", [[1, 1]], [[[0.0, -1.3e308]]], math.inf),
+    ("ctc:zero-infinity=true", [[1, 1]], [[[0.0, -1.3e308]]], 0.0),
+]
+
+
+@pytest.mark.parametrize(("spec", "target", "pred", "value"), FAR)
+def test_log_probabilities_near_the_largest_double(
+    spec: str, target: list[list[int]], pred: list[list[list[float]]], value: float
+) -> None:
+    assert lossctl.compute(spec, target, pred).value == pytest.approx(value, rel=1e-15)

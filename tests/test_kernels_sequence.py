@@ -252,7 +252,7 @@ def test_ctc_rows_of_many_lengths_get_the_bits_they_get_alone() -> None:
 
 
 def test_exponentials_and_logarithms_in_two_parts() -> None:
-    """exp_split within 2⁻⁶⁴ and log_split within 2⁻⁶², from one another's results too."""
+    """exp_split within 2⁻⁶³ and log_split within 2⁻⁶², from one another's results too."""
     x = -np.concatenate([10.0 ** np.linspace(-30, 5.9, 400), np.linspace(0.0, 3.0, 200)])
     power, factor = exp_split(Double(x, x * 1e-17))
     back = log_split(power, factor)

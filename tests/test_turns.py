@@ -9,7 +9,7 @@ from itertools import islice
 
 import pytest
 
-from lossctl.turns import AHEAD, in_turns, ordered
+from lossctl.turns import AHEAD, in_turns, looked_ahead, ordered
 
 
 @dataclass
@@ -98,21 +98,60 @@ def test_an_error_of_computing_gives_the_turn_back() -> None:
 
 
 def test_results_come_in_order_and_the_first_error_in_order_is_raised() -> None:
-    late = threading.Event()
+    failed = threading.Event()
 
     def task(item: int) -> int:
-        if item == 0:
-            late.wait(5)
-        else:
-            late.set()
-        if item > 1:
-            raise ValueError(f"item {item}")
+        if item == 2:
+            assert failed.wait(5)
+            raise ValueError("item 2")
+        if item == 3:
+            failed.set()
+            raise ValueError("item 3")
         return item * 10
 
     results = ordered(range(6), task, 2)
     assert [next(results), next(results)] == [(0, 0), (1, 10)]
     with pytest.raises(ValueError, match="item 2"):
         next(results)
+
+
+def test_after_an_error_of_the_source_nothing_more_is_handed_over() -> None:
+    class Failing:
+        """An iterator that could go on after its error."""
+
+        def __init__(self) -> None:
+            self.given = 0
+
+        def __iter__(self) -> Failing:
+            return self
+
+        def __next__(self) -> int:
+            self.given += 1
+            if self.given == 3:
+                raise ValueError("damaged")
+            if self.given > 9:
+                raise StopIteration
+            return self.given
+
+    source, seen = Failing(), []
+    with pytest.raises(ValueError, match="damaged"):
+        seen.extend(item for item, _ in ordered(source, str, 4))
+    assert source.given == 3
+
+
+def test_looking_ahead_leaves_an_error_in_its_place() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise ValueError("damaged")
+
+    count, whole = looked_ahead(items(), 2)
+    assert count == 2
+    assert next(whole) == 1
+    with pytest.raises(ValueError, match="damaged"):
+        next(whole)
+    for many in (0, 1, 2, 5):
+        count, whole = looked_ahead(iter(range(many)), 2)
+        assert (count, list(whole)) == (min(many, 2), list(range(many)))
 
 
 def test_what_the_source_gave_before_its_error_comes_before_it() -> None:
@@ -128,13 +167,22 @@ def test_what_the_source_gave_before_its_error_comes_before_it() -> None:
 
 def test_a_patient_thread_waits_for_its_turn_once_it_has_read_ahead() -> None:
     read: list[int] = []
-    turn = threading.Lock()
+    turn, handed = threading.Lock(), threading.Event()
     turn.acquire()
-    threading.Timer(0.2, turn.release).start()
     seen = in_turns(batches(6, read), turn, True)
-    assert turn.locked()
-    assert next(seen).name == 0
+
+    def take() -> None:
+        next(seen)
+        handed.set()
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    assert not handed.wait(0.2)
     assert read == [0, 1, 2, 3]
+    turn.release()
+    thread.join(5)
+    assert handed.is_set()
+    assert turn.locked()
     seen.close()
     assert not turn.locked()
 

@@ -156,7 +156,7 @@ def constant(value: str | None, rows: int) -> pa.DictionaryArray:
 
 @dataclass
 class Piece(ABC):
-    """One independently decodable run of rows; `read` is meant for a worker thread."""
+    """One independently decodable run of rows; any thread may `read` it."""
 
     path: str
     first_row: int
