@@ -25,7 +25,7 @@ from lossctl.verdicts import (
     Verdict,
 )
 
-__all__ = ["Baseline", "judge", "unjudged"]
+__all__ = ["Baseline", "judge", "one_sided", "unjudged"]
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,25 @@ def judge(check: Check, scores: Sequence[Score], baseline: Baseline) -> list[Ver
                 reason = "this group is in the baseline but not in the data"
                 made.append(Verdict(check, entry.group, (Rule("presence", INCONCLUSIVE, reason=reason),)))
     return made or [unjudged(check, "there is no such number")]
+
+
+def one_sided(checks: Sequence[Check]) -> list[str]:
+    """A warning for each spec whose checks let any worse value pass, together: a limit on the wrong side."""
+    made = []
+    for spec in dict.fromkeys(check.spec for check in checks):
+        mine = [check for check in checks if check.spec == spec]
+        if any(check.regression is not None for check in mine):
+            continue
+        above = any(check.maximum is not None for check in mine)
+        below = any(check.minimum is not None for check in mine)
+        better, lacking = {
+            "lower": ("lower is better", "" if above else "max"),
+            "higher": ("higher is better", "" if below else "min"),
+            "zero": ("0 is best", "" if above and below else "min" if above else "max"),
+        }[mine[0].direction]
+        if lacking:
+            made.append(f"{spec}: {better} and no check has a {lacking}, so any worse value would pass")
+    return made
 
 
 def unjudged(check: Check, reason: str) -> Verdict:

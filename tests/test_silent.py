@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import jsonschema
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import lossctl
@@ -376,3 +378,37 @@ def test_a_baseline_that_is_written_is_told(tool: Tool) -> None:
     said = tool(*words)
     assert (said.code, "wrote the baseline b.json" in said.err) == (1, True)
     assert "wrote" not in tool(*words, "-q").err
+
+
+@pytest.mark.parametrize(
+    ("limits", "told"),
+    [
+        (["--max", "bias=1"], "bias: 0 is best and no check has a min, so any worse value would pass"),
+        (["--min", "bias=-9"], "bias: 0 is best and no check has a max"),
+        (["--min", "mae=0.1"], "mae: lower is better and no check has a max"),
+        (["--max", "bias=1", "--min", "bias=-9"], ""),
+        (["--max", "mae=9"], ""),
+        (["--min", "mae=0.1", "--max-regression", "mae=1"], ""),
+    ],
+)
+def test_a_limit_on_the_wrong_side_is_warned_of(tool: Tool, limits: list[str], told: str) -> None:
+    file = write("a.csv", "y,p", [[1, 2]])
+    assert tool("compute", "mae", file, "-o", "old.json").code == 0
+    said = tool("gate", file, *limits, *(["--baseline", "old.json"] if "--max-regression" in limits else []))
+    assert said.code == 0, said.err
+    assert told in said.err
+    assert ("would pass" in said.err) == bool(told)
+
+
+def test_files_of_different_formats_are_warned_of(tool: Tool) -> None:
+    first = write("a.csv", "y,p", [[1, 2]])
+    pq.write_table(pa.table({"y": [1.0], "p": [4.0]}), "b.parquet")
+    said = tool("compute", "mae", first, "b.parquet", "-f", "value")
+    assert (said.code, said.out) == (0, "2.0\n")
+    assert "files of different formats are read as one table: 1 csv and 1 parquet" in said.err
+    assert tool("compute", "mae", first, "-f", "value").err == ""
+
+
+def test_a_loss_where_a_command_stands(tool: Tool) -> None:
+    said = tool("mae", "a.csv")
+    assert (said.code, "write: lossctl compute mae FILE" in said.err) == (2, True)

@@ -43,10 +43,19 @@ class LazyGroup(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            from lossctl.errors import UnknownName
-
-            raise UnknownName("command", args[0], COMMANDS, see=None)
+            raise _unknown(args[0])
         return super().resolve_command(ctx, args)
+
+
+def _unknown(word: str) -> Exception:
+    from lossctl.errors import UnknownName, UsageError
+    from lossctl.loss.spec import parse
+
+    try:
+        parse(word)
+    except UsageError:
+        return UnknownName("command", word, COMMANDS, see=None)
+    return UsageError(f"'{word}' is a loss, not a command", hint=f"write: lossctl compute {word} FILE")
 
 
 app = typer.Typer(cls=LazyGroup, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)

@@ -14,7 +14,7 @@ __all__ = ["command"]
 
 
 def command(name: str) -> Any:
-    help_ = "Old, new and change of every loss and group of two results written by compute or gate."
+    help_ = "Old, new and change of each loss and group in results of compute or of gate --update-baseline."
     return made_command(name, diff, _parameters(), help_)
 
 

@@ -183,7 +183,7 @@ def _baseline(path: str | None, update: bool) -> Any:
 
 
 def _report(plans: Sequence[Any], done: Sequence[Any], baseline: Any, path: str | None) -> Any:
-    from lossctl.gate import judge, unjudged
+    from lossctl.gate import judge, one_sided, unjudged
     from lossctl.verdicts import Report
 
     verdicts = []
@@ -197,6 +197,7 @@ def _report(plans: Sequence[Any], done: Sequence[Any], baseline: Any, path: str 
     results = [each.result for each in done if each.result is not None]
     inputs = list({file.path: file for result in results for file in result.inputs}.values())
     notes = [visible(f"{plan.check.name}: {note}", 1000) for plan in plans for note in plan.notes]
+    notes += [visible(note, 1000) for note in one_sided([plan.check for plan in plans])]
     warnings = list(dict.fromkeys([*notes, *(note for result in results for note in result.warnings)]))
     report = Report(verdicts, inputs, path, warnings)
     return replace(report, warnings=[*warnings, *(visible(note, 1000) for note in report.row_notes())])
@@ -262,4 +263,6 @@ def _number(key: str, text: str, limit: str) -> float:
     try:
         return number(f"--{key}", float(limit))
     except ValueError:
-        raise BadValue(f"--{key}", text, "SPEC=LIMIT with a number as the limit") from None
+        wanted = "SPEC=LIMIT with a number as the limit"
+        percent = ", such as 0.05 for 5%" if limit.strip().endswith("%") else ""
+        raise BadValue(f"--{key}", text, wanted + percent) from None

@@ -11,10 +11,13 @@ from lossctl.errors import UsageError
 
 __all__ = ["asked_interval", "interval_parameters"]
 
+_LEVEL = "Confidence level of the bootstrap intervals; 0.95 unless said."
+
 
 def interval_parameters(flag: str = "--ci") -> list[inspect.Parameter]:
     """The level under `flag`, the cluster, the seed and the number of resamples."""
-    return options("ci", "cluster", "seed", "resamples", ci={"flags": (flag,)})
+    more = {"flags": (flag,)} if flag == "--ci" else {"flags": (flag,), "help": _LEVEL}
+    return options("ci", "cluster", "seed", "resamples", ci=more)
 
 
 def asked_interval(values: Mapping[str, Any], *, flag: str = "--ci", default: str | None = None) -> Any:

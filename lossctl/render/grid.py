@@ -167,6 +167,10 @@ def _notes(result: Result, verbose: bool) -> Iterator[str]:
         f"{count.read:,} rows read: {count.used:,} used, {count.skipped:,} skipped, "
         f"{count.filtered:,} filtered{_ignored(result.scores)}"
     )
+    making = [f"weighted by {result.columns['weight']}"] if "weight" in result.columns else []
+    making += [f"where {result.conditions['where']}"] if "where" in result.conditions else []
+    if making:
+        yield ", ".join(making)
     for score in result.scores:
         if score.nonfinite:
             yield f"{score.spec}{_where(score.group)}: " + ", ".join(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -99,7 +100,12 @@ class Dataset(Opened):
     @property
     def warnings(self) -> list[str]:
         """What the pass noticed, complete after its last piece."""
-        return [warning for source in self.sources for warning in source.warnings()]
+        made = [warning for source in self.sources for warning in source.warnings()]
+        formats = Counter(source.format for source in self.sources)
+        if len(formats) > 1:
+            counts = " and ".join(f"{many} {name}" for name, many in formats.items())
+            made.append(f"files of different formats are read as one table: {counts}")
+        return made
 
     def finish(self) -> None:
         """After the last piece: no file changed, and every row that was promised came."""
