@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from lossctl.errorfree import Double, difference, two_sum
 from lossctl.numeric import atanh_rest, expm1_minus
 
+LOG_2 = (0.6931471805599453, 2.3190468138462996e-17)  # rounded, and what rounding took
+
 Array = NDArray[np.float64]
 _LOG_2 = (0.6931471803691238, 1.9082149292705877e-10)  # the first with 33 bits: whole multiples are exact
-_LOG_2_DOUBLE = Double(np.asarray(0.6931471805599453), np.asarray(2.3190468138462996e-17))
+_LOG_2_DOUBLE = Double(np.asarray(LOG_2[0]), np.asarray(LOG_2[1]))
 
 
 def log_ratio_parts(a: Double, b: Double) -> Double:

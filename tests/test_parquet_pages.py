@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lossctl.errors import DataError
+import lossctl
+from lossctl.errors import DataError, ResourceError
 from lossctl.sources.pages import Checksums, Chunk, ReadAt, has_checksum, page_header, pages
 
+PLAIN = (frozenset({"PLAIN", "RLE"}), (0, 0))  # encodings, levels
 LONG = "x" * 3000  # statistics that do not fit into the first look
 
 
@@ -23,7 +27,17 @@ def chunks(path: Path) -> list[Chunk]:
         for at in range(footer.num_columns):
             one = footer.row_group(group).column(at)
             start = min(filter(None, (one.dictionary_page_offset, one.data_page_offset)))
-            found.append(Chunk(one.path_in_schema, start, one.total_compressed_size, one.num_values))
+            kind = footer.schema.column(at)
+            found.append(
+                Chunk(
+                    one.path_in_schema,
+                    start,
+                    one.total_compressed_size,
+                    one.num_values,
+                    frozenset(one.encodings),
+                    (kind.max_repetition_level, kind.max_definition_level),
+                )
+            )
     return found
 
 
@@ -96,7 +110,7 @@ def at(raw: bytes) -> ReadAt:
 
 def looked(raw: bytes, values: int, required: bool = False) -> str:
     checks = Checksums("a.parquet", required)
-    checks.look(at(raw), [Chunk("y", 0, len(raw), values)])
+    checks.look(at(raw), [Chunk("y", 0, len(raw), values, *PLAIN)])
     return str(checks)
 
 
@@ -107,13 +121,13 @@ def test_some_pages_without_checksum() -> None:
     assert looked(page(1, False) + page(2, True), 3) == "none"
     assert str(Checksums("a")) == "none"
     checks, one, other = Checksums("a"), page(1, True), page(1, False)
-    chunks = [Chunk("y", len(one), len(other), 1), Chunk("p", 0, len(one), 1)]
+    chunks = [Chunk("y", len(one), len(other), 1, *PLAIN), Chunk("p", 0, len(one), 1, *PLAIN)]
     checks.look(at(one + other), chunks)
     assert str(checks) == "partial"
     with pytest.raises(
         DataError, match="column 'p': the footer promises 1 values"
     ):  # in a file with checksums
-        checks.look(at(b"\x2c" * 99), [Chunk("p", 0, 99, 1)])
+        checks.look(at(b"\x2c" * 99), [Chunk("p", 0, 99, 1, *PLAIN)])
     for raw in (both, page(3, False)):
         with pytest.raises(DataError, match=r"a.parquet, column 'y': a page has no checksum"):
             looked(raw, 3, required=True)
@@ -124,3 +138,44 @@ def test_pages_that_do_not_add_up() -> None:
     for raw, values in ((whole, 4), (whole[:-1], 3), (whole + b"\xff", 3), (page(1, True) + b"\x00" * 30, 1)):
         with pytest.raises(DataError, match="the pages hold"):
             looked(raw, values)
+
+
+FORMS = [("1.0", "none", False), ("1.0", "snappy", True), ("2.0", "none", False), ("2.0", "zstd", True)]
+
+
+@pytest.mark.parametrize(("version", "codec", "dictionary"), FORMS)
+def test_no_other_byte_in_what_a_header_says_of_its_page_gives_another_number(
+    tmp_path: Path, version: str, codec: str, dictionary: bool
+) -> None:
+    path = tmp_path / "a.parquet"
+    values = pa.array([None if row % 5 == 0 else row % 7 + 0.5 for row in range(40)])
+    options: dict[str, Any] = {"data_page_version": version, "use_dictionary": dictionary}
+    pq.write_table(
+        pa.table({"p": values}),
+        path,
+        compression=codec,
+        write_page_checksum=True,
+        write_statistics=False,
+        **options,
+    )
+
+    def value() -> float:
+        return lossctl.evaluate(str(path), "custom:expr=p", nan="skip").value
+
+    raw, truth, refused = path.read_bytes(), value(), 0
+    for place in own_parts(raw, *chunks(path)):
+        for byte in range(20):  # of one byte: all encodings, small sizes, field heads
+            path.write_bytes(raw[:place] + bytes([byte]) + raw[place + 1 :])
+            with suppress(DataError, ResourceError):
+                assert value() == truth, (place, raw[place], byte)
+                continue
+            refused += 1
+    assert refused > 100
+
+
+def own_parts(raw: bytes, chunk: Chunk) -> Iterator[int]:
+    """The places of a header behind its checksum, where it says of its page."""
+    start = chunk.start
+    for each in pages(at(raw), chunk.start, chunk.length):
+        yield from range(start + 12, start + each.head)
+        start += each.head + each.body

@@ -7,12 +7,11 @@ from fractions import Fraction
 
 import numpy as np
 
-from lossctl.elementary import log_ratio_parts
+from lossctl.elementary import LOG_2, log_ratio_parts
 from lossctl.errorfree import Double, difference, finite_rest, ratio_parts, two_product, two_sum
 from lossctl.loss import Array
 
 LARGEST = float(np.finfo(np.float64).max)
-_LOG_2 = (math.log(2.0), 2.3190468138462996e-17)  # rounded, and what rounding took
 # (log cosh r − r²/2)/r⁴ as p(r²)/q(r²) on [0, 1] within 9e-17, highest power first: the interpolant at
 # Chebyshev's nodes at 60 digits. All of p and all of q have one sign, so nothing cancels.
 _LOG_COSH = (
@@ -135,7 +134,7 @@ def far_log_cosh(residual: Array, slack: Array) -> Array:
     size = np.abs(residual)
     decay = np.exp(-2.0 * size)
     slope = np.copysign((1.0 - decay) / (1.0 + decay), residual)
-    value: Array = (size - _LOG_2[0]) + (np.log1p(decay) + (slack * slope - _LOG_2[1]))
+    value: Array = (size - LOG_2[0]) + (np.log1p(decay) + (slack * slope - LOG_2[1]))
     return value
 
 

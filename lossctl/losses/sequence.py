@@ -34,7 +34,7 @@ from lossctl.losses._classes import (
     ScoreForm,
     kept,
 )
-from lossctl.numeric import segment_sum
+from lossctl.numeric import row_blocks, segment_sum
 
 StepLabels = Annotated[Ragged, Form("label", "sequence", of="pred", ignore="ignore_index")]
 StepScores = Annotated[
@@ -197,11 +197,9 @@ def ctc(
     Avoid when: every step has a label (token-nll).
     Numerics: forward recursion over factors in twice the digits, each with a power of two of its own; a
         target that needs more steps than there are (its length plus one per repeated neighbour) is exactly
-        infinite; log-probabilities are taken as they are, not normalised. Rows are within 2 ulp of the loss
-        itself while other paths take up to 99.9 % of the best path's cost, and where they take more, of a
-        thousandth of that cost. That is of 1e-16, or of the best path's cost if it is smaller, where the
-        thousandth is below; of 1e-3 at least where a label or the blank has a probability above 1; and 3 ulp
-        where hundreds of steps cost more than 1e15.
+        infinite; log-probabilities are taken as they are, not normalised. Rows are within 2 ulp of the loss,
+        or of a thousandth of the best path's cost, or of 1e-16 (or that cost if it is less), whichever is
+        more; with probabilities above 1, of 1e-3 at least; within 3 where hundreds of steps cost over 1e15.
     See also: wer and cer judge decoded text.
     References: Graves, Fernández, Gomez & Schmidhuber (2006), Connectionist Temporal Classification.
 
@@ -218,10 +216,8 @@ def _log_steps(pred: Ragged, from_logits: bool) -> Ragged:
     if not from_logits:
         return pred
     out = np.empty_like(pred.values)
-    size = max(1, 8192 // out.shape[1])  # temporaries stay in the cache
-    for start in range(0, len(out), size):
-        block = slice(start, start + size)
-        out[block] = ScoreForm(from_logits=True).log_probs(pred.values[block])
+    for rows in row_blocks(pred.values, 1 << 13):
+        out[rows] = ScoreForm(from_logits=True).log_probs(pred.values[rows])
     return Ragged(out, pred.offsets)
 
 

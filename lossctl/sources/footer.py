@@ -80,7 +80,8 @@ class Groups:
         if promised.max_repetition_level == 0 and column.num_values != meta.num_rows:
             counts = f"has {meta.num_rows} rows but {column.num_values} values"
             raise _damaged(f"{where} {counts}", self._path, name)
-        return Chunk(name, start, length, column.num_values)
+        levels = promised.max_repetition_level, promised.max_definition_level
+        return Chunk(name, start, length, column.num_values, frozenset(column.encodings), levels)
 
 
 class _NoBytes(io.RawIOBase):
