@@ -164,6 +164,7 @@ class Reader:
         self._note(loaded, kept, missing)
         arrays = {feed: item.values for feed, item in loaded.items()}
         if void is not None:
+            self._weigh(arrays, loaded)
             arrays = {feed: _emptied(values, void) for feed, values in arrays.items()}
         if kept is None:
             return self._made(low, count, arrays, None, void)
@@ -173,6 +174,12 @@ class Reader:
         )
         arrays = {feed: take_rows(values, index) for feed, values in arrays.items()}
         return self._made(low, len(index), arrays, index + low, None if void is None else void[index])
+
+    def _weigh(self, arrays: dict[Feed, Any], loaded: Mapping[Feed, Any]) -> None:
+        """Give rows without a weight one of 1: with 0 they would not be there, nor what they spoil."""
+        feed = self.reading.weight
+        if feed is not None and loaded[feed].missing is not None:
+            arrays[feed] = np.where(loaded[feed].missing, 1.0, arrays[feed])
 
     def _note(self, loaded: Mapping[Feed, Any], kept: Mask | None, missing: Mask | None) -> None:
         """Count what is no distribution among the rows that take part."""

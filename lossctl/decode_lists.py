@@ -150,12 +150,24 @@ class Sequences(Loader):
         flat, self._offsets, self._valid = list_parts(column)
         inner = None
         if self.form.shape == "matrix" and is_list(flat.type):
-            flat, inner, _ = list_parts(flat)
+            flat, inner = self._without_missing(flat)
         require(flat.type, "number", self.feed)
         values, self._items_valid = numbers(flat)
         self._values = values
         if self.form.shape == "matrix":
             self._shape(inner)
+
+    def _without_missing(self, steps: pa.Array) -> tuple[pa.Array, NDArray[np.int64]]:
+        """The numbers of the steps and where each begins, missing steps left out: their rows are missing."""
+        flat, inner, valid = list_parts(steps)
+        if valid is None:
+            return flat, inner
+        before = np.concatenate([np.zeros(1, np.int64), np.cumsum(valid)])
+        offsets = before[self._offsets]
+        whole = np.diff(offsets) == np.diff(self._offsets)
+        self._valid = whole if self._valid is None else whole & self._valid
+        self._offsets = offsets
+        return flat, np.concatenate([inner[:-1][valid], inner[-1:]])
 
     def _shape(self, inner: NDArray[np.int64] | None) -> None:
         width = self.feed.width or self.width
@@ -205,8 +217,9 @@ class Sequences(Loader):
 
     def _null_rows(self, loaded: Loaded, null: Mask, column: str) -> None:
         if self.missing == "error":
+            told = "the list is missing" if self.form.shape == "sequence" else "the list or a step is missing"
             loaded.troubles.append(
-                Trouble(null, lambda _: ("the list is missing", column, "fill it in, or choose --nan skip"))
+                Trouble(null, lambda _: (told, column, "fill it in, or choose --nan skip"))
             )
         loaded.missing = null if loaded.missing is None else loaded.missing | null
 
@@ -264,7 +277,8 @@ class Texts(Loader):
             if self.missing == "error":
                 text = ("the text is missing", column, "fill it in, or choose --nan skip")
                 loaded.troubles.append(Trouble(null, lambda _: text))
-            loaded.missing = null
+            else:
+                loaded.missing = null
         return loaded
 
     def _unknown(self, code: int) -> tuple[str, str, str]:
@@ -294,6 +308,8 @@ def loader(feed: Feed, missing: str, shared: dict[Feed, Keys], text_columns: fro
             order = " in the order of the prediction's columns" if feed.width_of else ""
             hint = f"give their names{order}: --classes a,b,c"
             raise DataError("holds text labels", column=feed.columns[0], hint=hint)
+        if form.kind == "group" and missing == "propagate":
+            missing = "error"  # a row of no group would join whichever is beside it
         return Texts(feed, missing, shared.setdefault(_any_text(feed), Keys()))
     return LOADERS[form.shape](feed, missing)
 

@@ -99,12 +99,56 @@ def test_a_row_without_steps_comes_first(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_a_missing_step_is_refused(tmp_path: Path, order: int) -> None:
-    labels = pa.array([[0], [0, 1]][::order], pa.list_(pa.int64()))
-    steps = pa.array([[None], [[0.2, 0.8], [0.5, 0.5]]][::order], STEPS)
-    for missing in ("error", "skip", "propagate"):
-        with pytest.raises(DataError, match="column 'p': steps hold"):
-            value(file(tmp_path, y=labels, p=steps), "token-nll", nan=missing)
+@pytest.mark.parametrize("rows", [1, 2, 3])
+@pytest.mark.parametrize("spec", ["token-nll", "pixel-cross-entropy", "ctc:from-logits=true:blank=1"])
+def test_a_row_with_a_missing_step_is_missing(tmp_path: Path, spec: str, rows: int, order: int) -> None:
+    labels = [[0, 0], [0, 0], [0]]
+    steps: list[Any] = [[[0.2, 0.8], None], [None, [0.2, 0.8]], [[0.2, 0.8]]]
+
+    def written(kept: slice, step: int = 1) -> str:
+        y = pa.array(labels[kept][::step], pa.list_(pa.int64()))
+        return file(tmp_path, rows, y=y, p=pa.array(steps[kept][::step], STEPS))
+
+    wanted = value(written(slice(2, 3)), spec)
+    path = written(slice(0, 3), order)
+    assert value(path, spec, nan="skip") == wanted
+    assert math.isnan(value(path, spec, nan="propagate"))
+    first = 0 if order == 1 else 1
+    with pytest.raises(DataError, match=f"row {first}, column 'p': the list or a step is missing"):
+        value(path, spec)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3])
+@pytest.mark.parametrize("spec", ["mae", "rmse", "medae", "wape", "max-error", "r2-loss"])
+def test_a_row_without_a_weight_spoils_the_value_wherever_it_is(tmp_path: Path, spec: str, rows: int) -> None:
+    weights = pa.array([0.0, None, 1.0, 2.0])
+    numbers = {"y": pa.array([1.0, 2.0, 3.0, 5.0]), "p": pa.array([1.5, 4.0, 2.0, 2.0])}
+    path = file(tmp_path, rows, **numbers, w=weights, g=pa.array(["a", "b", "a", "a"]))
+    for chunk in (1, 2, None):
+        found = lossctl.evaluate(
+            path, spec, target="y", pred="p", weight="w", nan="propagate", chunk_rows=chunk, by=["g"]
+        )
+        assert [(s.group.get("g"), math.isnan(s.value), s.weight) for s in found.scores] == [
+            ("a", False, 3.0),
+            ("b", True, 1.0),
+            (None, True, 4.0),
+        ]
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 5])
+@pytest.mark.parametrize("keys", [["a", "a", None, "b", "b"], [1, 1, None, 2, 2]])
+def test_a_row_of_no_group_is_refused_or_skipped(tmp_path: Path, keys: list[Any], rows: int) -> None:
+    path = file(
+        tmp_path,
+        rows,
+        q=pa.array(keys),
+        y=pa.array([1.0, 0.0, 1.0, 1.0, 0.0]),
+        p=pa.array([0.5, 0.25, 1.0, 0.0, 2.0]),
+    )
+    for missing in ("error", "propagate"):
+        with pytest.raises(DataError, match="row 2, column 'q': the text is missing"):
+            value(path, "ndcg-loss", group="q", nan=missing)
+    assert value(path, "ndcg-loss", group="q", nan="skip") > 0.0
 
 
 def test_a_number_beside_a_vector_of_targets_is_refused(tmp_path: Path) -> None:

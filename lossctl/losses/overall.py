@@ -120,7 +120,9 @@ def r2_loss(target: Real, pred: Real) -> tuple[Array, Array]:
     range=NONNEG,
     tasks=("regression", "outliers"),
     likes=(
-        like("sklearn", "sklearn.metrics.median_absolute_error"),
+        like(
+            "sklearn", "sklearn.metrics.median_absolute_error", note="vectors: mean of each output's median"
+        ),
         like("catboost", "MedianAbsoluteError", note="ignores weights"),
     ),
 )

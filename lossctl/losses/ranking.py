@@ -53,7 +53,7 @@ def segment_log_softmax(values: Array, offsets: Codes) -> Array:
     tasks=("ranking",),
     likes=(
         like("optax", "optax.losses.ranking_softmax_loss", labels="raw", note="labels enter unnormalised"),
-        like("catboost", "QuerySoftMax", note="labels are divided by their sum"),
+        like("catboost", "QuerySoftMax", exists=False, note="weighs groups by the sum of their labels"),
     ),
 )
 def listnet(
