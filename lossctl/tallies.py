@@ -103,7 +103,8 @@ class Numbers:
             return
         self.low, self.high = min(self.low, float(data.min())), max(self.high, float(data.max()))
         self.whole = self.whole and bool(np.all(data == np.floor(data)))
-        self.counts = added(self.counts, _tally(data)) if self.counts is not None else None
+        exact = values if values.dtype.kind in "iu" else data  # doubles would take long keys for one another
+        self.counts = added(self.counts, _tally(exact)) if self.counts is not None else None
         bits = data.view(np.int64)
         _add_bins(self.bins, _tally(np.where(bits < 0, bits ^ _FLIP, bits) >> _SHIFT))
         self.total.add(data, work)

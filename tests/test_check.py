@@ -51,6 +51,13 @@ def test_missing_and_infinite(capsys: pytest.CaptureFixture[str], tmp_path: Path
     assert (y["nulls"], p["nan"], p["inf"], g["nulls"]) == (1, 1, 2, 1)
 
 
+def test_long_keys_are_told_apart(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    keys = {"k": [2**60 + row for row in range(50)], "u": pa.array([2**64 - 1, 2**64 - 2] * 25, pa.uint64())}
+    pq.write_table(pa.table({"y": [1.0] * 50, **keys}), tmp_path / "a.parquet", row_group_size=20)
+    _, k, u = check(capsys, tmp_path / "a.parquet")["columns"]
+    assert (k["distinct"], u["distinct"]) == (50, 2)
+
+
 def test_vectors_and_strange_columns(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     table = pa.table(
         {
