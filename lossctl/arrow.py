@@ -95,8 +95,26 @@ def list_parts(array: pa.Array) -> tuple[pa.Array, NDArray[np.int64], Mask | Non
         lengths = np.diff(ends).astype(np.int64) if rows else np.empty(0, np.int64)
     if valid is not None:
         lengths = np.where(valid, lengths, 0)
-    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
-    return array.flatten(), offsets, valid
+    return array.flatten(), offsets_of(lengths), valid
+
+
+def offsets_of(lengths: NDArray[Any]) -> NDArray[np.int64]:
+    """Where each of neighbours of these lengths begins, and where the last ends."""
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+
+
+def list_width(column: pa.Array) -> int | None:
+    """The length of the first list that is neither missing nor empty; of the first step in lists of lists."""
+    flat, offsets, _ = list_parts(column)
+    while holds(flat.type) == "list":
+        flat, offsets, _ = list_parts(flat)
+    return first_length(np.diff(offsets))
+
+
+def first_length(lengths: NDArray[np.int64]) -> int | None:
+    """The first that is not 0."""
+    full = lengths[lengths > 0]
+    return int(full[0]) if len(full) else None
 
 
 def from_numpy(values: NDArray[Any], kind: pa.DataType | None = None) -> pa.Array:

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from lossctl.arrow import offsets_of
 from lossctl.columns import Feed
 from lossctl.decode import Fault, Loader
 from lossctl.decode_lists import loader
@@ -227,7 +228,7 @@ def _emptied(values: Any, void: Mask) -> Any:
         return values
     kept = take_rows(values, np.flatnonzero(~void))
     lengths = np.where(void, 0, values.lengths)
-    return Ragged(kept.values, np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]))
+    return Ragged(kept.values, offsets_of(lengths))
 
 
 def take_rows(values: Any, index: NDArray[np.int64]) -> Any:
@@ -235,6 +236,6 @@ def take_rows(values: Any, index: NDArray[np.int64]) -> Any:
     if not isinstance(values, Ragged):
         return values[index]
     lengths = values.lengths[index]
-    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+    offsets = offsets_of(lengths)
     within = np.arange(int(offsets[-1])) - np.repeat(offsets[:-1], lengths)
     return Ragged(values.values[np.repeat(values.offsets[:-1][index], lengths) + within], offsets)

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lossctl.arrow import holds, list_parts, numbers
+from lossctl.arrow import holds, list_parts, list_width, numbers
 from lossctl.columns import Feed, is_list
 from lossctl.domain import REAL
 from lossctl.errors import BadValue, DataError
@@ -259,13 +259,9 @@ class Loader(ABC):
         column = batch.column(columns[0])
         if not is_list(column.type) or not len(column):
             return 0
-        flat, offsets, _ = list_parts(column)
-        if is_list(flat.type):
-            offsets = list_parts(flat)[1]
-        elif self.form.shape == "sequence":  # steps and classes in one list
-            return self.feed.width or 0
-        lengths = np.diff(offsets)
-        return int(lengths[np.argmax(lengths > 0)]) if len(lengths) else 0
+        if self.form.shape == "sequence" and not is_list(list_parts(column)[0].type):
+            return self.feed.width or 0  # steps and classes in one list
+        return list_width(column) or 0
 
 
 def explain_value(form: Any, value: float, null: bool) -> tuple[str, str]:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lossctl.arrow import list_parts, numbers
+from lossctl.arrow import first_length, list_parts, numbers, offsets_of
 from lossctl.columns import Feed, is_list
 from lossctl.decode import Loaded, Loader, Mask, Scalars, Trouble, require
 from lossctl.errors import DataError
@@ -97,7 +97,7 @@ class Vectors(Loader):
         lengths = np.diff(offsets)
         valid = None if self._rows_valid is None else self._rows_valid[low:high]
         if self.width is None:
-            self.width = _first_length(lengths)
+            self.width = first_length(lengths)
         width = self.width or 1  # of nothing but missing and empty lists
         items = self._items[offsets[0] : offsets[-1]]
         held = None if self._items_valid is None else self._items_valid[offsets[0] : offsets[-1]]
@@ -129,12 +129,6 @@ class Vectors(Loader):
         return out, valid, Trouble(wrong, describe)
 
 
-def _first_length(lengths: NDArray[np.int64]) -> int | None:
-    """That of the first list which is neither missing nor empty."""
-    full = lengths[lengths > 0]
-    return int(full[0]) if len(full) else None
-
-
 class Sequences(Loader):
     """A list of any length per row; `matrix` forms hold rows of `width` inside."""
 
@@ -162,7 +156,7 @@ class Sequences(Loader):
         flat, inner, valid = list_parts(steps)
         if valid is None:
             return flat, inner
-        before = np.concatenate([np.zeros(1, np.int64), np.cumsum(valid)])
+        before = offsets_of(valid)
         offsets = before[self._offsets]
         whole = np.diff(offsets) == np.diff(self._offsets)
         self._valid = whole if self._valid is None else whole & self._valid
@@ -173,7 +167,7 @@ class Sequences(Loader):
         width = self.feed.width or self.width
         if inner is not None:
             lengths = np.diff(inner)
-            width = width or _first_length(lengths)
+            width = width or first_length(lengths)
             if not (lengths == width).all():
                 raise DataError(
                     f"steps hold {sorted(set(lengths.tolist()))[:4]} values, not {width or 'some'} each",

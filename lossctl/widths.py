@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from lossctl.arrow import list_parts
+from lossctl.arrow import list_width
 from lossctl.columns import Feed, Schema, is_list
 from lossctl.errors import DataError
 from lossctl.plan import Plan
@@ -21,29 +19,17 @@ def find_widths(plan: Plan, dataset: Any) -> dict[Feed, int]:
     read others. Raises DataError for a column without any list.
     """
     schema = Schema(dataset.columns)
-    feeds = {
-        feed.columns[0]: feed
-        for feed in plan.reading.feeds
-        if feed.form.shape in ("vector", "matrix") and is_list(schema.type_of(feed.columns[0]))
-    }
-    found: dict[Feed, int] = {}
-    if not feeds:
-        return found
-    for piece in dataset.pieces({name: plan.wanted[name] for name in feeds}):
+    feeds = [feed for feed in plan.reading.feeds if feed.form.shape in ("vector", "matrix")]
+    feeds = [feed for feed in feeds if is_list(schema.type_of(feed.columns[0]))]
+    lacking = {feed.columns[0]: plan.wanted[feed.columns[0]] for feed in feeds}
+    found: dict[str, int] = {}
+    for piece in dataset.pieces(lacking) if lacking else ():
         for batch in piece.read():
-            for name, feed in feeds.items():
-                width = _first_width(batch.column(name), feed.form.shape == "matrix")
-                if feed not in found and width:
-                    found[feed] = feed.width or width
-            if len(found) == len(feeds):
-                return found
-    lacking = next(name for name, feed in feeds.items() if feed not in found)
-    raise DataError("every list is missing or empty", path=dataset.sources[0].path, column=lacking)
-
-
-def _first_width(column: Any, nested: bool) -> int:
-    flat, offsets, _ = list_parts(column)
-    if nested and is_list(flat.type):
-        offsets = list_parts(flat)[1]
-    lengths = np.diff(offsets)
-    return int(lengths[np.argmax(lengths > 0)]) if len(lengths) else 0
+            widths = {name: list_width(batch.column(name)) for name in lacking}
+            found |= {name: width for name, width in widths.items() if width}
+            lacking = {name: kind for name, kind in lacking.items() if name not in found}
+            if not lacking:
+                return {feed: feed.width or found[feed.columns[0]] for feed in feeds}
+    for name in lacking:
+        raise DataError("every list is missing or empty", path=dataset.sources[0].path, column=name)
+    return {}

@@ -158,6 +158,15 @@ def test_a_number_beside_a_vector_of_targets_is_refused(tmp_path: Path) -> None:
             value(path, spec)
 
 
+@pytest.mark.parametrize("rows", [1, 3])
+def test_losses_of_different_forms_over_one_column(tmp_path: Path, rows: int) -> None:
+    both = {"y": pa.array([None, [0.3, 0.7], [0.5, 0.5]], LIST), "p": pa.array([[0.7, 0.3]] * 3, LIST)}
+    found = lossctl.evaluate(
+        file(tmp_path, rows, **both), "mse,kl,bce", target="y", pred="p", nan="propagate"
+    )
+    assert [(math.isnan(score.value), score.rows) for score in found.scores] == [(True, 3)] * 3
+
+
 def test_only_rows_that_take_part_are_held_against_one(tmp_path: Path) -> None:
     shares = pa.array([[0.3, 0.7], [0.5, 0.6], None], LIST)
     path = file(tmp_path, 3, k=pa.array([0, 1, 2]), y=shares, p=pa.array([[0.3, 0.7]] * 3, LIST))

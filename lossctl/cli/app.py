@@ -48,14 +48,15 @@ class LazyGroup(TyperGroup):
 
 
 def _unknown(word: str) -> Exception:
-    from lossctl.errors import UnknownName, UsageError
+    from lossctl.errors import UnknownName, UsageError, visible
     from lossctl.loss.spec import parse
 
     try:
         parse(word)
     except UsageError:
         return UnknownName("command", word, COMMANDS, see=None)
-    return UsageError(f"'{word}' is a loss, not a command", hint=f"write: lossctl compute {word} FILE")
+    said = visible(word)
+    return UsageError(f"'{said}' is a loss, not a command", hint=f"write: lossctl compute {said} FILE")
 
 
 app = typer.Typer(cls=LazyGroup, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)

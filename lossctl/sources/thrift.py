@@ -7,7 +7,7 @@ from __future__ import annotations
 
 _DEPTH = 8
 _MEMBERS = 256
-TRUE, FALSE, INTEGERS, STRUCT, STOP = 1, 2, (4, 5, 6), 12, 0
+TRUTHS, INTEGERS, STRUCT, STOP = (1, 2), (4, 5, 6), 12, 0
 
 __all__ = ["INTEGERS", "STOP", "STRUCT", "field", "members", "number", "skip"]
 
@@ -40,7 +40,7 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def members(data: bytes, at: int) -> tuple[dict[int, int], int]:
-    """The numbers and truth values of the struct that begins here by field, and where it ends."""
+    """The numbers of the struct that begins here by field, and where it ends."""
     found: dict[int, int] = {}
     last = 0
     while True:
@@ -49,17 +49,15 @@ def members(data: bytes, at: int) -> tuple[dict[int, int], int]:
             return found, at
         if kind in INTEGERS:
             found[last], at = number(data, at)
-            continue
-        if kind in (TRUE, FALSE):
-            found[last] = int(kind == TRUE)
-        at = skip(data, at, kind, 0)
+        else:
+            at = skip(data, at, kind, 0)
 
 
 def skip(data: bytes, at: int, kind: int, depth: int) -> int:
     """Where the value that begins here ends."""
     if depth > _DEPTH:
         raise ValueError("nested too deep")
-    if kind in (TRUE, FALSE):  # a truth value is its own field header
+    if kind in TRUTHS:  # a truth value is its own field header
         return at
     if kind in INTEGERS:
         return _varint(data, at)[1]
@@ -88,5 +86,5 @@ def _skip_list(data: bytes, at: int, depth: int) -> int:
     if count > _MEMBERS:
         raise ValueError("too many members")
     for _ in range(count):
-        at = at + 1 if kind in (TRUE, FALSE) else skip(data, at, kind, depth + 1)
+        at = at + 1 if kind in TRUTHS else skip(data, at, kind, depth + 1)
     return at
