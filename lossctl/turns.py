@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -27,38 +27,69 @@ B = TypeVar("B", bound=Sized)
 def ordered(items: Iterable[Any], task: Callable[[Any], T], threads: int) -> Iterator[tuple[Any, T]]:
     """task(item) on `threads` threads, results in the order of the items.
 
-    At most one item more than there are threads is under way, so memory stays flat; the first error in
-    item order is the one raised, whichever thread failed first, and one of the source after all of them.
+    The caller, who reads the items and uses the results, is one of the threads: it does the first item that
+    nobody has begun whenever the next result is not there yet. Beside as many threads as there are cores it
+    got two thirds of a core for what only it can do: CSV in gzip took 0.80 s of wall so and takes 0.66, the
+    values of 40 million rows written to Parquet 1.90 and 1.32.
+
+    At most one item more than there are threads is under way, so memory stays flat; the first error in item
+    order is the one raised, whichever thread failed first, and one of the source after all of them.
     """
     if threads <= 1:
         for item in items:
             yield item, task(item)
         return
-    from concurrent.futures import ThreadPoolExecutor
-
-    source, pool = iter(items), ThreadPoolExecutor(threads)
-    waiting: list[tuple[Any, Future[T]]] = []
-    failed: list[Exception] = []
-
-    def submit(many: int) -> None:
-        try:
-            for item in islice(source, many):
-                waiting.append((item, pool.submit(task, item)))
-        except Exception as error:
-            failed.append(error)
-
+    line = _Line(items, task, threads)
     try:
-        submit(threads + 1)
-        while waiting:
-            item, future = waiting.pop(0)
-            result = future.result()
-            if not failed:
-                submit(1)
-            yield item, result
-        if failed:
-            raise failed[0]
+        yield from line.results()
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        line.pool.shutdown(wait=True, cancel_futures=True)
+
+
+class _Line(Generic[T]):
+    """The items under way, in their order; `failed` holds the error with which their source ended, if any."""
+
+    def __init__(self, items: Iterable[Any], task: Callable[[Any], T], threads: int) -> None:
+        from concurrent.futures import Future, ThreadPoolExecutor  # 4 ms that one thread does without
+
+        self.source, self.task, self.threads = iter(items), task, threads
+        self.pool, self.new = ThreadPoolExecutor(threads - 1), Future
+        self.waiting: list[tuple[Any, Future[T]]] = []
+        self.failed: list[Exception] = []
+
+    def results(self) -> Iterator[tuple[Any, T]]:
+        self._read()
+        while self.waiting:
+            item, future = self.waiting[0]
+            if not future.done() and self._help():
+                continue
+            result = future.result()
+            del self.waiting[0]
+            if not self.failed:
+                self._read()
+            yield item, result
+        if self.failed:
+            raise self.failed[0]
+
+    def _read(self) -> None:
+        try:
+            for item in islice(self.source, self.threads + 1 - len(self.waiting)):
+                self.waiting.append((item, self.pool.submit(self.task, item)))
+        except Exception as error:
+            self.failed.append(error)
+
+    def _help(self) -> bool:
+        """Do the first item that nobody has begun; whether there was one."""
+        for at, (item, future) in enumerate(self.waiting):
+            if future.cancel():
+                own: Future[T] = self.new()
+                self.waiting[at] = item, own
+                try:
+                    own.set_result(self.task(item))
+                except Exception as error:
+                    own.set_exception(error)
+                return True
+        return False
 
 
 def looked_ahead(items: Iterable[T], many: int) -> tuple[int, Iterator[T]]:

@@ -115,6 +115,74 @@ def test_results_come_in_order_and_the_first_error_in_order_is_raised() -> None:
         next(results)
 
 
+def test_the_caller_is_one_of_the_threads() -> None:
+    names, lock, both = set[int](), threading.Lock(), threading.Barrier(3)
+    now = most = 0
+
+    def task(item: int) -> int:
+        nonlocal now, most
+        with lock:
+            names.add(threading.get_ident())
+            now += 1
+            most = max(most, now)
+        if item < 3:
+            both.wait(5)  # all three threads are at work at once
+        with lock:
+            now -= 1
+        return -item
+
+    assert list(ordered(range(50), task, 3)) == [(i, -i) for i in range(50)]
+    assert most == len(names) == 3
+    assert threading.get_ident() in names
+
+
+def test_the_caller_reads_on_before_it_helps_and_not_too_far() -> None:
+    given: list[int] = []
+    begun, held = threading.Event(), threading.Event()
+
+    def items() -> Iterator[int]:
+        for i in range(20):
+            given.append(i)
+            yield i
+
+    def task(item: int) -> int:
+        if threading.current_thread() is not threading.main_thread():
+            begun.set()
+            assert held.wait(5)
+        else:
+            assert begun.wait(5)
+            assert len(given) == 3  # the other's, the caller's own and one more
+            held.set()
+        return item
+
+    results = ordered(items(), task, 2)
+    assert next(results) == (0, 0)
+    results.close()
+    assert given in ([0, 1, 2], [0, 1, 2, 3])
+
+
+def test_an_error_of_the_callers_own_task_is_told_in_its_turn_and_an_exit_at_once() -> None:
+    begun, held = threading.Event(), threading.Event()
+
+    def task(item: int, error: type[BaseException]) -> int:
+        if threading.current_thread() is not threading.main_thread():
+            begun.set()
+            assert held.wait(5)
+            return item
+        assert begun.wait(5)
+        held.set()
+        raise error("mine")
+
+    results = ordered(range(9), lambda item: task(item, ValueError), 2)
+    assert next(results) == (0, 0)
+    with pytest.raises(ValueError, match="mine"):
+        next(results)
+    begun.clear()
+    held.clear()
+    with pytest.raises(SystemExit):
+        next(ordered(range(9), lambda item: task(item, SystemExit), 2))
+
+
 def test_after_an_error_of_the_source_nothing_more_is_handed_over() -> None:
     class Failing:
         """An iterator that could go on after its error."""
