@@ -214,41 +214,27 @@ def assign(
         else:
             asked[name] = chosen
     vectors = {name for name, columns in places.items() if schema.is_vector(columns)}
-    if bound.loss.pointwise and vectors and len(vectors) < len(places):
-        _refuse_mixture(bound, places, vectors, schema)
     feeds = {}
     for name, item in bound.inputs.items():
         form = choose_form(bound, item, name in vectors, bool(vectors - {name}))
         _refuse_truths(name, form, places[name], schema)
         feeds[name] = _feed(bound, form, places, name, width)
-    _refuse_stretching(bound, feeds, schema)
+    _refuse_uneven(bound, feeds, schema)
     refuse_disorder(asked, feeds, schema)
     return Roles(feeds, tuple(guessed))
 
 
-def _refuse_mixture(
-    bound: Bound, places: Mapping[str, tuple[str, ...]], vectors: set[str], schema: Schema
-) -> None:
+def _refuse_uneven(bound: Bound, feeds: Mapping[str, Feed], schema: Schema) -> None:
     """A number beside a vector would be stretched over it, or over the rows: never what was meant."""
-    wide, narrow = sorted(vectors), sorted(set(places) - vectors)
+    wide = sorted(name for name, feed in feeds.items() if feed.form.shape == "vector")
+    narrow = sorted(name for name, feed in feeds.items() if feed.form.shape == "scalar")
+    if not (wide and narrow and (bound.loss.pointwise or ("target" in wide and "pred" in narrow))):
+        return
     raise DataError(
         f"{bound.loss.name} compares element by element, but {', '.join(wide)} holds vectors "
         f"and {', '.join(narrow)} one number per row",
         path=schema.path,
-        column=",".join(places[wide[0]]),
-        hint="name as many columns for each",
-    )
-
-
-def _refuse_stretching(bound: Bound, feeds: Mapping[str, Feed], schema: Schema) -> None:
-    """One predicted number beside a vector of targets would be taken for each of them."""
-    target, pred = feeds.get("target"), feeds.get("pred")
-    if target is None or pred is None or pred.form.shape != "scalar" or target.form.shape != "vector":
-        return
-    raise DataError(
-        f"{bound.loss.name} takes one number per row in target for one in pred, but target holds vectors",
-        path=schema.path,
-        column=",".join(target.columns),
+        column=",".join(feeds[wide[0]].columns),
         hint="name as many columns for each",
     )
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import typer
 
-from lossctl.cli.recommend import FORMATS, survey, survey_parameters
-from lossctl.cli.shared import check_choices, made_command
+from lossctl.cli.recommend import Asked, survey, survey_command
 from lossctl.cli.terminal import warn
 from lossctl.errors import DataError, visible
 
@@ -21,27 +20,15 @@ _HEADS = ("column", "type", "nulls", "nan", "inf", "min", "max", "distinct")
 
 def command(name: str) -> Any:
     help_ = "Preflight: rows, columns, types, missing values, guessed roles and groups; computes no loss."
-    return made_command(name, check, survey_parameters(), help_)
+    return survey_command(name, check, help_)
 
 
-def check(
-    files: list[str],
-    input_target: str | None,
-    input_pred: str | None,
-    format_: str,
-    input_format: str | None,
-    delimiter: str | None,
-    na: list[str] | None,
-    quiet: bool,
-) -> None:
-    from lossctl.sources import open_dataset
-
-    check_choices({"format_": format_}, FORMATS)
-    with open_dataset(files, input_format=input_format, delimiter=delimiter, na=na or ()) as dataset:
-        seen, _ = survey(dataset, input_target, input_pred)
-        warn(dataset.warnings, {"quiet": quiet})
-        made = report(dataset, seen, input_target, input_pred)
-    if format_ == "json":
+def check(asked: Asked) -> None:
+    with asked.opened() as dataset:
+        seen, _ = survey(dataset, asked.input_target, asked.input_pred)
+        warn(dataset.warnings, {"quiet": asked.quiet})
+        made = report(dataset, seen, asked.input_target, asked.input_pred)
+    if asked.format_ == "json":
         from lossctl.render.structured import strict_json
 
         typer.echo(strict_json(made, indent=2))

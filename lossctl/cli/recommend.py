@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
-from inspect import Parameter
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import typer
 
@@ -14,30 +13,52 @@ from lossctl.cli.terminal import warn
 from lossctl.errors import DataError, visible
 from lossctl.options import files_parameter, input_parameters
 
-__all__ = ["FORMATS", "command", "reading_options", "survey", "survey_parameters"]
+__all__ = ["Asked", "command", "survey", "survey_command"]
 
 FORMATS = ("table", "json")
 
 
 def command(name: str) -> Any:
     help_ = "Look at the columns in one pass: which losses fit and why, and which would be misuse."
-    return made_command(name, recommend, survey_parameters(), help_)
+    return survey_command(name, recommend, help_)
 
 
-def survey_parameters() -> list[Parameter]:
-    """Files, the columns of target and prediction, and how to read and print."""
-    return [
+class Asked(NamedTuple):
+    """What a command that looks at files is told, by the names of its parameters."""
+
+    files: list[str]
+    input_target: str | None
+    input_pred: str | None
+    format_: str
+    input_format: str | None
+    delimiter: str | None
+    na: list[str] | None
+    quiet: bool
+
+    def opened(self) -> Any:
+        """The data set, to be closed."""
+        from lossctl.sources import open_dataset
+
+        check_choices({"format_": self.format_}, FORMATS)
+        return open_dataset(
+            self.files, input_format=self.input_format, delimiter=self.delimiter, na=self.na or ()
+        )
+
+    def reading_options(self) -> list[str]:
+        """The options of reading, as the recommended commands need them."""
+        said = ["--input-format", self.input_format] if self.input_format else []
+        said += ["--delimiter", self.delimiter] if self.delimiter else []
+        return said + [word for text in self.na or () for word in ("--na", text)]
+
+
+def survey_command(name: str, run: Callable[[Asked], None], help_: str) -> Any:
+    """A command told the files, the columns of target and prediction, and how to read and print."""
+    parameters = [
         files_parameter(),
         *input_parameters(["target", "pred"]),
         *options("input_format", "delimiter", "na", "quiet", format_={"help": "table or json."}),
     ]
-
-
-def reading_options(input_format: str | None, delimiter: str | None, na: Sequence[str]) -> list[str]:
-    """The options of reading, as the recommended commands need them."""
-    said = ["--input-format", input_format] if input_format else []
-    said += ["--delimiter", delimiter] if delimiter else []
-    return said + [word for text in na for word in ("--na", text)]
+    return made_command(name, lambda **said: run(Asked(**said)), parameters, help_)
 
 
 def survey(dataset: Any, target: str | None, pred: str | None) -> tuple[Any, Any]:
@@ -62,33 +83,22 @@ def survey(dataset: Any, target: str | None, pred: str | None) -> tuple[Any, Any
     return profile(dataset, kinds, several, single), found
 
 
-def recommend(
-    files: list[str],
-    input_target: str | None,
-    input_pred: str | None,
-    format_: str,
-    input_format: str | None,
-    delimiter: str | None,
-    na: list[str] | None,
-    quiet: bool,
-) -> None:
+def recommend(asked: Asked) -> None:
     from lossctl.recommend import recommend as advise
-    from lossctl.sources import open_dataset
 
-    check_choices({"format_": format_}, FORMATS)
-    with open_dataset(files, input_format=input_format, delimiter=delimiter, na=na or ()) as dataset:
-        seen, found = survey(dataset, input_target, input_pred)
-        warn(dataset.warnings, {"quiet": quiet})
+    with asked.opened() as dataset:
+        seen, found = survey(dataset, asked.input_target, asked.input_pred)
+        warn(dataset.warnings, {"quiet": asked.quiet})
         names = [column.name for column in dataset.columns]
-    advice = advise(seen, found, names, files, reading_options(input_format, delimiter, na or ()))
-    for name, said in (("target", input_target), ("pred", input_pred)):
+    advice = advise(seen, found, names, asked.files, asked.reading_options())
+    for name, said in (("target", asked.input_target), ("pred", asked.input_pred)):
         _refuse_unreadable(name, said, seen)
     if not any(view.facts or view.picks or view.warnings for view in advice.views):
         raise DataError(
             "no columns are named like a target, a prediction or the inputs of a loss",
             hint="name them with --target and --pred; see: lossctl check",
         )
-    if format_ == "json":
+    if asked.format_ == "json":
         from lossctl.render.structured import strict_json
 
         typer.echo(strict_json(advice.to_dict(), indent=2))
