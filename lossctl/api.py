@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 from lossctl.errors import BadValue, UsageError
 from lossctl.machine import cores
 from lossctl.result import Result
 
 __all__ = ["compute", "evaluate"]
+
+Path: TypeAlias = str | os.PathLike[str]
 
 
 def compute(
@@ -34,56 +37,46 @@ def compute(
 ) -> Result:
     """Evaluate a spec over arrays of shape (n,) or (n, k), or over the columns of a DataFrame.
 
-    With `data` (a pandas DataFrame, pyarrow Table or mapping of columns) the other arguments are column
-    names. Further inputs of the loss (anchor, lower, group, ...) are keywords. `where` is an expression over
-    columns, of arrays over their keywords ("target > 0"), that keeps rows; `width` the values per step of a
-    flat matrix column. `ci` is the level of a
-    confidence interval in each score's `interval`: rows with one value of `cluster` are drawn together,
-    `resamples` times (2000), from `seed` (0).
+    With `data` (a pandas or Polars DataFrame, pyarrow Table or mapping of columns) the other arguments are
+    column names. Rows are matched by position; what is masked, None or NA is missing. `by` is one array or
+    a mapping of names to arrays. Further inputs of the loss (anchor, lower, group, ...) are keywords. `where`
+    is an expression over columns, of arrays over their keywords ("target > 0"), that keeps rows; `width` the
+    values per step of a flat matrix column. `ci` is the level of a confidence interval in each score's
+    `interval`: rows with one value of `cluster` are drawn together, `resamples` times (2000), from `seed`.
     Raises the errors of lossctl.errors: UsageError for the spec, DataError for the data.
 
     >>> compute("mae", [1.0, 2.0], [1.5, 2.0]).value
     0.25
     """
-    from lossctl.frames import table_of
+    from lossctl.frames import of_arrays, of_columns
     from lossctl.loss.spec import parse
     from lossctl.sources.memory import MemoryDataset
 
-    roles = {
-        name: value for name, value in {"target": target, "pred": pred, **inputs}.items() if value is not None
-    }
+    inputs = {"target": target, "pred": pred, **inputs}
+    roles = {name: value for name, value in inputs.items() if value is not None}
     specs = parse(spec, like=like)
-    if data is not None:
-        table, columns = table_of(data), roles
-        names = {"weight": weight, "by": by, "cluster": cluster}
-    else:
-        arrays = {**roles, **({"weight": weight} if weight is not None else {})}
-        by_columns = by if isinstance(by, Mapping) else {} if by is None else {"by": by}
-        drawn = next(
-            name for name in ("cluster", "cluster_", "cluster__") if name not in {**arrays, **by_columns}
-        )
-        table = table_of({**arrays, **by_columns, **({} if cluster is None else {drawn: cluster})})
-        columns = {name: name for name in roles}
-        names = {"weight": None if weight is None else "weight", "by": list(by_columns)}
-        names["cluster"] = None if cluster is None else drawn
-    keys = [names["by"]] if isinstance(names["by"], str) else list(names["by"] or ())
+    found = (
+        of_arrays(roles, weight, by, cluster)
+        if data is None
+        else of_columns(data, roles, weight, by, cluster)
+    )
     return _run(
-        MemoryDataset(table),
+        MemoryDataset(found.table),
         specs,
-        columns=columns,
-        weight=names["weight"],
-        by=keys,
+        columns=found.columns,
+        weight=found.weight,
+        by=found.by,
         where=where,
         width=width,
         reduction=reduction,
         elements=elements,
         missing=nan,
-        ci=_interval(ci, names["cluster"], seed, resamples),
+        ci=_interval(ci, found.cluster, seed, resamples),
     )
 
 
 def evaluate(
-    path: str | Sequence[str],
+    path: Path | Iterable[Path],
     spec: str,
     *,
     weight: str | None = None,
@@ -101,7 +94,7 @@ def evaluate(
     threads: int | None = None,
     chunk_rows: int | None = None,
     max_memory: int = 4 << 30,
-    target_file: str | Sequence[str] | None = None,
+    target_file: Path | Iterable[Path] | None = None,
     on: str | Sequence[str] = (),
     join: str = "strict",
     input_format: str | None = None,
@@ -128,7 +121,7 @@ def evaluate(
 
     specs = parse(spec, like=like)
     keys = [by] if isinstance(by, str) else list(by)
-    paths = [path] if isinstance(path, str) else list(path)
+    paths = _paths("path", path)
     if target_file is None and (on or join != "strict"):
         raise UsageError("on and join are for target_file")
     threads = cores() if threads is None else threads
@@ -141,7 +134,8 @@ def evaluate(
     else:
         from lossctl.sources.join import open_joined
 
-        opened = open_joined(paths, target_file, on, join, max_memory=max_memory, **form)
+        targets = _paths("target_file", target_file)
+        opened = open_joined(paths, targets, on, join, max_memory=max_memory, **form)
     with opened as dataset:
         return _run(
             dataset,
@@ -162,6 +156,20 @@ def evaluate(
             expect_rows=expect_rows,
             ci=_interval(ci, cluster, seed, resamples),
         )
+
+
+def _paths(name: str, given: Any) -> list[str]:
+    """One path or several as text."""
+    one = isinstance(given, str | os.PathLike)
+    held = isinstance(given, Mapping | bytes) or hasattr(given, "__arrow_c_stream__")
+    listed = [given] if one else list(given) if isinstance(given, Iterable) and not held else [given]
+    for each in listed:
+        if not isinstance(each, str | os.PathLike):
+            raise UsageError(
+                f"{name} is a {type(given).__name__}",
+                hint="give a path or a list of paths; data in memory goes to lossctl.compute(spec, data=...)",
+            )
+    return [os.fsdecode(each) for each in listed]
 
 
 def _interval(level: float | None, cluster: str | None, seed: int | None, resamples: int | None) -> Any:

@@ -24,6 +24,8 @@ _WIDTHS = {
     pa.uint8(): np.uint8,
 }
 
+_KINDS = {np.dtype(width): kind for kind, width in _WIDTHS.items()}
+
 
 def holds(kind: pa.DataType) -> str:
     """'number', 'text' or 'list' for what can be read; otherwise the type's own name."""
@@ -35,9 +37,20 @@ def holds(kind: pa.DataType) -> str:
         return "number"
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         return "text"
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
-        return "list"
-    return str(kind)
+    return "list" if is_list(kind) else str(kind)
+
+
+def is_list(kind: pa.DataType | None) -> bool:
+    if kind is None:
+        return False
+    if isinstance(kind, pa.BaseExtensionType):
+        kind = kind.storage_type
+    plain = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    return bool(plain or _is_view(kind))
+
+
+def _is_view(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind))
 
 
 def valid_bits(array: pa.Array) -> Mask | None:
@@ -89,6 +102,10 @@ def list_parts(array: pa.Array) -> tuple[pa.Array, NDArray[np.int64], Mask | Non
     rows = len(array)
     if pa.types.is_fixed_size_list(array.type):
         lengths = np.full(rows, array.type.list_size, np.int64)
+    elif _is_view(array.type):
+        width = np.int64 if pa.types.is_large_list_view(array.type) else np.int32
+        sizes = np.frombuffer(array.buffers()[2], width)[array.offset : array.offset + rows]
+        lengths = sizes.astype(np.int64)
     else:
         width = np.int64 if pa.types.is_large_list(array.type) else np.int32
         ends = np.frombuffer(array.buffers()[1], width)[array.offset : array.offset + rows + 1]
@@ -117,9 +134,7 @@ def first_length(lengths: NDArray[np.int64]) -> int | None:
     return int(full[0]) if len(full) else None
 
 
-def from_numpy(values: NDArray[Any], kind: pa.DataType | None = None) -> pa.Array:
-    """A zero-copy Arrow array over a one-dimensional float64 or int64 array, without nulls."""
+def from_numpy(values: NDArray[Any]) -> pa.Array:
+    """A zero-copy Arrow array over a one-dimensional float64, int64 or uint64 array, without nulls."""
     flat = np.ascontiguousarray(values)
-    if kind is None:
-        kind = pa.float64() if flat.dtype == np.float64 else pa.int64()
-    return pa.Array.from_buffers(kind, len(flat), [None, pa.py_buffer(flat)])
+    return pa.Array.from_buffers(_KINDS[flat.dtype], len(flat), [None, pa.py_buffer(flat)])

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from lossctl.arrow import is_list
 from lossctl.errors import AmbiguousColumn, DataError, MissingColumn, visible
 from lossctl.loss.declare import Input
 from lossctl.loss.kinds import Form
@@ -180,14 +181,6 @@ class Schema:
 
     def is_vector(self, columns: tuple[str, ...]) -> bool:
         return len(columns) > 1 or is_list(self.type_of(columns[0]))
-
-
-def is_list(kind: pa.DataType | None) -> bool:
-    if kind is None:
-        return False
-    if isinstance(kind, pa.BaseExtensionType):
-        kind = kind.storage_type
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
 def _matches(name: str, pattern: str) -> bool:

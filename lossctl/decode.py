@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lossctl.arrow import holds, list_parts, list_width, numbers
-from lossctl.columns import Feed, is_list
+from lossctl.arrow import holds, is_list, list_parts, list_width, numbers
+from lossctl.columns import Feed
 from lossctl.domain import REAL
 from lossctl.errors import BadValue, DataError
 

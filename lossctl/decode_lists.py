@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lossctl.arrow import first_length, list_parts, numbers, offsets_of
-from lossctl.columns import Feed, is_list
+from lossctl.arrow import first_length, is_list, list_parts, numbers, offsets_of
+from lossctl.columns import Feed
 from lossctl.decode import Loaded, Loader, Mask, Scalars, Trouble, require
 from lossctl.errors import DataError
 from lossctl.groups import Keys, dictionary_codes

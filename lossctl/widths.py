@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from lossctl.arrow import list_width
-from lossctl.columns import Feed, Schema, is_list
+from lossctl.arrow import is_list, list_width
+from lossctl.columns import Feed, Schema
 from lossctl.errors import DataError
 from lossctl.plan import Plan
 

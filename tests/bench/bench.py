@@ -80,6 +80,8 @@ def report(case: Case, runs: int, markdown: bool) -> None:
     costs: dict[str, list[Cost]] = {name: [] for name in tools}
     for turn in range(runs + 1):
         for name, command in tools.items():
+            for path in case.outputs:
+                Path(path).unlink(missing_ok=True)
             cost = measure(command)
             if turn:
                 costs[name].append(cost)

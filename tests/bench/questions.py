@@ -14,11 +14,16 @@ FIVE = "mse,mae,huber:delta=1.5,log-cosh,quantile:tau=0.9"
 
 @dataclass(frozen=True)
 class Case:
-    """One question; a command is a list of words. `target`: the wanted ratio to the best peer, if any."""
+    """One question; a command is a list of words. `target`: the wanted ratio to the best peer, if any.
+
+    outputs: what the commands write; every run finds them gone. Where the file exists, lossctl keeps the old
+    one until the new one is whole, and takes fresh pages for it, while peers write over the pages they have.
+    """
 
     name: str
     commands: dict[str, list[str]]
     target: float | None = None
+    outputs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -118,7 +123,7 @@ def parquet_cases(files: Files) -> list[Case]:
             "Polars": polars(
                 f"{scan}.select(mae=r.abs()).with_row_index('row').sink_parquet({out.format('polars')!r})"
             ),
-        }, 0.8),
+        }, 0.8, tuple(out.format(tool) for tool in ("lossctl", "duckdb", "polars"))),
     ]  # fmt: skip
 
 
