@@ -125,7 +125,8 @@ try:
     main(["compute", "huber", sys.argv[1], "-f", "json"])
 except SystemExit as stop:
     assert not stop.code, stop.code
-print([name for name in ("pandas", "scipy", "rich", "pyarrow.dataset", "requests") if name in sys.modules])
+heavy = ("pandas", "scipy", "rich", "pyarrow.dataset", "pyarrow.compute", "requests")
+print([name for name in heavy if name in sys.modules])
 """
 
 

@@ -110,6 +110,18 @@ def test_peek_and_empty_choice(tmp_path: Path) -> None:
         data.finish()
 
 
+def test_numbers_are_the_same_by_the_public_cast(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pyarrow.compute  # noqa: F401 - it needs what is taken away next
+
+    monkeypatch.setitem(sys.modules, "pyarrow._compute", None)
+    path = tmp_path / "a.csv"
+    path.write_text("y,p\n1,0.1\n2,-3e-5\n")
+    with open_dataset([str(path)]) as data:
+        assert [b.column(0).to_pylist() for p in data.pieces({"p": pa.float64()}) for b in p.read()] == [
+            [0.1, -3e-5]
+        ]
+
+
 READ = """
 import sys, pyarrow as pa
 from lossctl.sources import open_dataset
