@@ -122,7 +122,7 @@ PROGRAM = """
 import sys
 from lossctl.__main__ import main
 try:
-    main(["compute", "huber", sys.argv[1], "-f", "json"])
+    main(["compute", "huber", *sys.argv[1:]])
 except SystemExit as stop:
     assert not stop.code, stop.code
 heavy = ("pandas", "scipy", "rich", "pyarrow.dataset", "pyarrow.compute", "requests")
@@ -130,8 +130,15 @@ print([name for name in heavy if name in sys.modules])
 """
 
 
-@pytest.mark.parametrize("kind", ["csv", "parquet"])
-def test_a_plain_run_loads_nothing_heavy(kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "more"),
+    [
+        ("csv", ["-f", "json"]),
+        ("parquet", ["-f", "json"]),
+        ("parquet", ["--reduction", "none", "-o", "{}/rows.parquet"]),
+    ],
+)
+def test_a_plain_run_loads_nothing_heavy(kind: str, more: list[str], tmp_path: Path) -> None:
     path = tmp_path / f"preds.{kind}"
     if kind == "csv":
         path.write_text("y_true,y_pred\n1,1.5\n2,2\n")
@@ -140,9 +147,11 @@ def test_a_plain_run_loads_nothing_heavy(kind: str, tmp_path: Path) -> None:
         import pyarrow.parquet as pq
 
         pq.write_table(pa.table({"y_true": [1.0, 2.0], "y_pred": [1.5, 2.0]}), path)
-    done = subprocess.run([sys.executable, "-c", PROGRAM, str(path)], capture_output=True, text=True)
+    words = [sys.executable, "-c", PROGRAM, str(path), *(word.format(tmp_path) for word in more)]
+    done = subprocess.run(words, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert '"value": 0.0625' in done.stdout
+    assert ('"value": 0.0625' in done.stdout) == ("json" in more)
+    assert (tmp_path / "rows.parquet").exists() == ("json" not in more)
     assert done.stdout.splitlines()[-1] == "[]"
 
 

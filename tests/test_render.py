@@ -22,11 +22,12 @@ from hypothesis import strategies as st
 
 from lossctl.errors import BadRow, BadValue, DataError, LossctlError, UnknownName, UsageError
 from lossctl.render import FORMATS, render
-from lossctl.render.columns import number_text, text_array
+from lossctl.render.columns import text_array
 from lossctl.render.samples import SAMPLE_FORMATS, SampleColumn, open_writer
 from lossctl.render.samples_parquet import PAGE_ROWS
 from lossctl.render.structured import error_json
 from lossctl.render.text import harmless, shown
+from lossctl.render.texts import number_text
 from lossctl.result import InputFile, Part, Result, RowCount, Score
 from lossctl.sources.pages import pages
 

@@ -14,22 +14,19 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lossctl.errors import DataError
-from lossctl.render.columns import (
-    Flags,
+from lossctl.render.columns import Flags, Rows, SampleColumn, text_array
+from lossctl.render.sink import ByteSink
+from lossctl.render.text import harmless, markdown_text, pad, shown
+from lossctl.render.texts import (
     Piece,
-    Rows,
-    SampleColumn,
     chosen,
     int_text,
     joined,
     literal,
     number_text,
     ragged_text,
-    text_array,
     text_bytes,
 )
-from lossctl.render.sink import ByteSink
-from lossctl.render.text import harmless, markdown_text, pad, shown
 
 _CELLS = 1 << 19  # joined at once: some ten megabytes of text, far below the 2 GiB of a string array
 _STATUS = ("", "nan", "inf", "-inf", "ignored")

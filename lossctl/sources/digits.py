@@ -45,8 +45,9 @@ def numbers(block: Block, width: int, delimiter: int, places: Sequence[int]) -> 
 
 
 def _doubles(words: pa.Array) -> pa.Array:
-    """Arrow's cast without `pyarrow.compute`, which wraps every function of Arrow when it is imported: 25 ms of
-    a run of 190.
+    """Arrow's cast without importing `pyarrow.compute`, which wraps every function of Arrow.
+
+    Start-up 0.19 s of CPU instead of 0.28.
     """
     try:
         from pyarrow._compute import CastOptions, call_function
