@@ -214,11 +214,15 @@ class BadRow(DataError):
 
 
 class RowRefused(DataError):
-    """A row that a kernel cannot accept, by its number in the block: it knows neither file nor column."""
+    """A row that a kernel cannot accept, by its number in the block: it knows neither file nor column.
+
+    row: its number among all rows, once somebody knows it.
+    """
 
     def __init__(self, role: str, at: int, message: str, hint: str) -> None:
         super().__init__(message, hint=hint)
         self.role, self.at = role, at
+        self.row = -1
         self.column: str | None = None
 
     def placed(self, path: str | None, row: int) -> BadRow:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import queue
 import threading
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from lossctl.batch import Block, Tally
 from lossctl.columns import Feed
@@ -136,19 +137,31 @@ class _Counter:
             self.progress(part.rows, part.nbytes)
 
 
+class _Place(NamedTuple):
+    """Where a piece of a file stands: its first row among all rows, and in the file."""
+
+    start: int
+    first_row: int
+    path: str
+
+
 def _run_grouped(plan: Plan, dataset: Any, worker: Worker, counter: _Counter, sample: Sampler | None) -> None:
+    places: list[_Place] = []
+
     def blocks() -> Iterator[Block]:
         for part in _whole(dataset.pieces(plan.wanted)):
+            places.append(_Place(part.piece.start, part.piece.first_row, part.piece.path))
             yield from worker.blocks(part)
             counter.done(part)
 
-    for block in whole_groups(blocks(), plan.group_feed):
-        try:
+    try:
+        for block in whole_groups(blocks(), plan.group_feed):
             made = worker.block(block)
-        except RowRefused as error:
-            raise error.placed(None, int(block.row_numbers()[error.at])) from None
-        if made is not None and sample is not None:
-            sample(made)
+            if made is not None and sample is not None:
+                sample(made)
+    except RowRefused as error:
+        place = places[bisect_right(places, error.row, key=lambda place: place.start) - 1]
+        raise error.placed(place.path, error.row - place.start + place.first_row) from None
 
 
 def _whole(pieces: Iterable[Any]) -> Iterator[Part]:

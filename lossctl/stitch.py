@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lossctl.batch import Block
 from lossctl.columns import Feed
-from lossctl.errors import BadRow
+from lossctl.errors import DataError, RowRefused
 from lossctl.loss.kinds import Ragged
 
 Codes = NDArray[np.int64]
@@ -21,7 +21,7 @@ __all__ = ["whole_groups"]
 def whole_groups(blocks: Iterable[Block], feed: Feed) -> Iterator[Block]:
     """Regroup `blocks` so that every one holds whole groups, their starts in extra['offsets'].
 
-    A group ends where its key, or the `--by` key, changes. Raises BadRow when a group comes back later,
+    A group ends where its key, or the `--by` key, changes. Raises RowRefused when a group comes back later,
     or when weights differ within one.
     """
     closed = np.zeros(0, bool)
@@ -60,24 +60,24 @@ def _close(block: Block, starts: Codes, feed: Feed, closed: NDArray[np.bool_]) -
     twice[order[1:]] = keys[order[1:]] == keys[order[:-1]]
     again = twice | closed[keys]
     if again.any():
-        raise BadRow(
-            "this group already ended earlier: its rows are not together",
-            row=int(block.row_numbers()[starts[int(np.argmax(again))]]),
-            column=feed.columns[0],
-            hint="sort the data by group",
-        )
+        told = "this group already ended earlier: its rows are not together"
+        raise _refused(block, int(starts[int(np.argmax(again))]), told, "sort the data by group", feed)
     closed[keys] = True
     offsets = np.append(starts, block.rows)
     if block.weight is not None:
         differs = block.weight != np.repeat(block.weight[starts], np.diff(offsets))
         if differs.any():
-            raise BadRow(
-                "weights differ within a group",
-                row=int(block.row_numbers()[int(np.argmax(differs))]),
-                hint="a group has one weight: give its rows the same",
-            )
+            hint = "a group has one weight: give its rows the same"
+            raise _refused(block, int(np.argmax(differs)), "weights differ within a group", hint)
     block.extra["offsets"] = offsets
     return closed
+
+
+def _refused(block: Block, at: int, told: str, hint: str, feed: Feed | None = None) -> RowRefused:
+    refused = RowRefused("group", at, told, hint)
+    refused.row = int(block.row_numbers()[at])
+    refused.column = feed.columns[0] if feed is not None else None
+    return refused
 
 
 def _sliced(block: Block, low: int, high: int) -> Block:
@@ -105,7 +105,7 @@ def _joined(first: Block, second: Block) -> Block:
         if a is None and b is None:
             return None
         if isinstance(a, Ragged):
-            raise BadRow("lists of varying length cannot be grouped")
+            raise DataError("lists of varying length cannot be grouped")
         return np.concatenate(
             [np.zeros(rows, bool) if a is None else a, np.zeros(second.rows, bool) if b is None else b]
         )

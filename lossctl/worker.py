@@ -72,7 +72,7 @@ class Worker:
                     made = self.block(block)
                 except RowRefused as error:
                     piece = part.piece
-                    row = int(block.row_numbers()[error.at]) - piece.start + piece.first_row
+                    row = error.row - piece.start + piece.first_row
                     raise _blamed(error.placed(piece.path, row), piece) from None
                 if made is not None:
                     samples.append(made)
@@ -93,12 +93,16 @@ class Worker:
     def block(self, block: Block) -> SampleBlock | None:
         if not block.rows:
             return None
-        with np.errstate(all="ignore"):
-            if self.sampling:
-                return self._sample(block)
-            with np.errstate(under="call", call=self._underflowed):
-                self._fold(block)
-            return None
+        try:
+            with np.errstate(all="ignore"):
+                if self.sampling:
+                    return self._sample(block)
+                with np.errstate(under="call", call=self._underflowed):
+                    self._fold(block)
+        except RowRefused as error:
+            error.row = int(block.row_numbers()[error.at])
+            raise
+        return None
 
     def _underflowed(self, kind: str, flag: int) -> None:
         self.underflows.add(self.job)
