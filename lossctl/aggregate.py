@@ -155,7 +155,8 @@ def to_result(plan: Plan, outcome: Outcome, dataset: Any) -> Result:
         from lossctl.intervals import with_intervals  # only when asked for
 
         scores = with_intervals(plan, outcome, scores, codes_of(plan))
-    if scores and plan.reading.weight and all(s.empty and s.rows for s in scores if not s.group):
+    whole = [score for score in scores if not score.group]
+    if plan.reading.weight and all(s.empty for s in whole) and any(s.rows for s in whole):
         raise DataError("the weights add up to zero", column=plan.reading.weight.columns[0])
     warnings = [*getattr(dataset, "warnings", ()), *warnings_of(plan, outcome, scores)]
     said = plan.settings

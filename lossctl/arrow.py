@@ -8,7 +8,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from lossctl.errors import DataError
+
 Mask = NDArray[np.bool_]
+EXACT = 1 << 53  # whole numbers up to here are doubles
+TOO_LONG = "is too long for a double to hold exactly"
 
 _WIDTHS = {
     pa.float64(): np.float64,
@@ -82,13 +86,39 @@ def numbers(array: pa.Array) -> tuple[NDArray[Any], Mask | None]:
     if pa.types.is_boolean(kind):
         return _bits(array.buffers()[1], array.offset, len(array)).view(np.uint8), valid
     if pa.types.is_decimal(kind):
-        # Arrow's own decimal to double conversion scales in floating point; Python's is correctly rounded.
-        return np.array([0.0 if v is None else float(v) for v in array.to_pylist()]), valid
+        return _decimals(array), valid
     width = _WIDTHS[kind]
     if len(array) == 0:
         return np.empty(0, width), valid
     values: NDArray[Any] = np.frombuffer(array.buffers()[1], width)[array.offset : array.offset + len(array)]
     return values, valid
+
+
+def _decimals(array: pa.Array) -> NDArray[np.float64]:
+    """The nearest doubles: Python rounds correctly, while Arrow's own conversion scales in floating point.
+
+    Raises DataError for a whole number of a type of whole numbers that is no double.
+    """
+    found = array.to_pylist()
+    made = np.array([0.0 if value is None else float(value) for value in found])
+    if array.type.scale <= 0:
+        for at in np.flatnonzero(np.abs(made) >= EXACT).tolist():
+            if int(made[at]) != found[at]:
+                raise DataError(f"{int(found[at])} {TOO_LONG}", hint="store it as a float, or rescale")
+    return made
+
+
+def inexact(values: NDArray[Any]) -> Mask | None:
+    """Where whole numbers are not doubles; None where all are, or the type has no others."""
+    if values.dtype.kind not in "iu" or values.dtype.itemsize < 8 or not values.size:
+        return None
+    if int(values.max()) <= EXACT and int(values.min()) >= -EXACT:
+        return None
+    with np.errstate(invalid="ignore"):
+        back = values.astype(np.float64)
+        # The cast back is undefined at 2^63 and beyond, which a double holds exactly only as a power of two.
+        lost: Mask = (np.abs(back) >= EXACT) & ((back >= 2.0**63) | (back.astype(values.dtype) != values))
+    return lost if lost.any() else None
 
 
 def list_parts(array: pa.Array) -> tuple[pa.Array, NDArray[np.int64], Mask | None]:

@@ -101,12 +101,12 @@ class Reader:
         try:
             for each in self.loaders.values():
                 each.attach(batch)
+            keep = self.reading.keep(batch) if self.reading.keep else None
         except DataError as error:  # a loader does not know the file
             error.locate(path)
             raise
         if start == 0:
             self.head = {feed: each.head(HEAD) for feed, each in self.loaders.items()}
-        keep = self.reading.keep(batch) if self.reading.keep else None
         groups = self.reading.groups
         codes = groups.codes(batch, path, first_row, keep) if groups is not None else None
         clusters = self._clusters(batch, path, first_row) if self.reading.cluster is not None else None

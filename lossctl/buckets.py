@@ -71,26 +71,38 @@ def bucket_of(hashes: Hashes) -> Codes:
 
 
 class BucketState:
-    """Exact Σw·t of every term, Σw and rows by code; of w·t² too for the terms in `moments`."""
+    """Exact Σw·t of every term, Σw and rows by code; of w·t² too for the terms in `moments`.
+
+    marks: the sum, modulo 2^64, of a hash of every row: with `rows` it says whether two are of the same rows.
+    """
 
     def __init__(self, moments: tuple[int, ...] = ()) -> None:
         self.moments = moments
         self.columns = 1
         self.rows: Codes = np.zeros(0, np.int64)
+        self.marks: Codes = np.zeros(0, np.int64)
         self.sums: dict[str, GroupedSums] = {}
         self.constants: dict[int, int] = {}
         self.terms = 0
 
     def add(
-        self, terms: Sequence[Any], used: Any, weight: Floats | None, codes: Codes, size: int, work: Workspace
+        self,
+        terms: Sequence[Any],
+        used: Any,
+        weight: Floats | None,
+        codes: Codes,
+        marks: Codes,
+        size: int,
+        work: Workspace,
     ) -> None:
         """Take in a block; `codes` in [0, size) say where each row goes."""
         if used is not None and not used.all():
             terms = [t if isinstance(t, int) else t[used] for t in terms]
             weight = None if weight is None else weight[used]
-            codes = codes[used]
+            codes, marks = codes[used], marks[used]
         self._grow(size)
         np.add.at(self.rows, codes, 1)
+        np.add.at(self.marks, codes, marks)
         if weight is not None:
             self._add("w", weight, None, codes, work)
         self.terms = max(self.terms, len(terms))
@@ -114,13 +126,15 @@ class BucketState:
 
     def _grow(self, size: int) -> None:
         if size > len(self.rows):
-            self.rows = np.pad(self.rows, (0, size - len(self.rows)))
+            more = (0, size - len(self.rows))
+            self.rows, self.marks = np.pad(self.rows, more), np.pad(self.marks, more)
             for each in self.sums.values():
                 each.resize(size)
 
     def merge(self, other: BucketState) -> None:
         self._grow(len(other.rows))
         self.rows[: len(other.rows)] += other.rows
+        self.marks[: len(other.rows)] += other.marks
         for name, theirs in other.sums.items():
             mine = self.sums.setdefault(name, GroupedSums(len(self.rows)))
             mine.merge(theirs, np.arange(theirs.size, dtype=np.int64))
@@ -153,11 +167,15 @@ class Buckets:
         self.clusters: set[int] = set()
         self.read = 0
 
-    def codes(self, block: Any) -> Codes:
-        """The bucket of every row."""
+    def draw(self, block: Any) -> Codes:
+        """The bucket and the mark of every row, shape (2, rows)."""
+        numbers = block.row_numbers()
+        marks = hash_rows(numbers)
+        return np.stack([self._codes(block, numbers, marks), marks.view(np.int64)])
+
+    def _codes(self, block: Any, numbers: Codes, marks: Hashes) -> Codes:
         if self.asked.cluster is None:
-            numbers = block.row_numbers()
-            made = bucket_of(hash_rows(numbers))
+            made = bucket_of(marks)
             if len(numbers) and numbers[0] < ROWS:
                 made = np.where(numbers < ROWS, HASHED + numbers, made)
             return made
@@ -168,15 +186,15 @@ class Buckets:
         return bucket_of(hashes)
 
     def add(
-        self, job: Any, terms: Any, buckets: Codes, weight: Any, codes: Any, groups: int, work: Workspace
+        self, job: Any, terms: Any, drawn: Codes, weight: Any, codes: Any, groups: int, work: Workspace
     ) -> None:
-        """Take in the terms of a block; `buckets`, `weight` and `codes` hold one value per term's row."""
+        """Take in the terms of a block; `drawn`, `weight` and `codes` hold one value per term's row."""
         state = self.states[job.bound.text]
         state.columns = terms.columns_per_term
         size = max(groups, 1) * ALL
-        state.add(
-            terms.columns, terms.used, weight, buckets if codes is None else codes * ALL + buckets, size, work
-        )
+        buckets, marks = drawn
+        places = buckets if codes is None else codes * ALL + buckets
+        state.add(terms.columns, terms.used, weight, places, marks, size, work)
         if state.nbytes > self.cap:
             raise ResourceError(
                 f"the intervals of {groups:,} groups pass {size_text(self.cap)}",
@@ -196,23 +214,26 @@ class Buckets:
         if self.asked.cluster is None and self.read >= ROWS:
             fold = bucket_of(hash_rows(np.arange(ROWS, dtype=np.int64)))
         rows: Codes = np.zeros(ALL, np.int64)
+        marks: Codes = np.zeros(ALL, np.int64)
         exact: dict[str, list[ExactSum]] = {name: [ExactSum() for _ in range(ALL)] for name in state.sums}
         for span in spans:
             low, high = span * ALL, (span + 1) * ALL
             if high > len(state.rows):
                 continue
             rows += state.rows[low:high]
+            marks += state.marks[low:high]
             for name, each in state.sums.items():
                 for mine, more in zip(exact[name], each.totals(low, high), strict=True):
                     mine += more
         if fold is not None:
             np.add.at(rows, fold, rows[HASHED:])
-            rows = rows[:HASHED]
+            np.add.at(marks, fold, marks[HASHED:])
+            rows, marks = rows[:HASHED], marks[:HASHED]
             for name, parts in exact.items():
                 for at, more in zip(fold.tolist(), parts[HASHED:], strict=True):
                     parts[at] += more
                 exact[name] = parts[:HASHED]
-        return Sums(rows, exact, state.constants, state.terms, state.columns, state.moments)
+        return Sums(rows, marks, exact, state.constants, state.terms, state.columns, state.moments)
 
 
 @dataclass(frozen=True)
@@ -220,11 +241,16 @@ class Sums:
     """The bucket sums of one loss in one group: rows, and exact sums by name ('w', 't0', 's0', ...)."""
 
     rows: Codes
+    marks: Codes
     exact: Mapping[str, list[ExactSum]]
     constants: Mapping[int, int]
     terms: int
     columns: int
     moments: tuple[int, ...]
+
+    def of_the_rows_of(self, other: Sums) -> bool:
+        """Whether both hold the same rows, up to a chance of 2^-64."""
+        return np.array_equal(self.rows, other.rows) and np.array_equal(self.marks, other.marks)
 
     @property
     def filled(self) -> int:

@@ -213,7 +213,7 @@ def assign(
         _refuse_truths(name, form, places[name], schema)
         feeds[name] = _feed(bound, form, places, name, width)
     _refuse_uneven(bound, feeds, schema)
-    refuse_disorder(asked, feeds, schema)
+    refuse_disorder(bound, asked, feeds, schema)
     return Roles(feeds, tuple(guessed))
 
 

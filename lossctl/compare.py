@@ -229,7 +229,7 @@ class _Pair:
             text = term.bound.text
             mine = first.outcome.buckets.sums(text, code)
             its = second.outcome.buckets.sums(text, other)
-            if not np.array_equal(mine.rows, its.rows):
+            if not mine.of_the_rows_of(its):
                 raise DataError(
                     f"{text} uses other rows of {visible(second.name)} than of {visible(first.name)}",
                     hint="a comparison is of the same rows: see which values are missing or ignored",

@@ -12,13 +12,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lossctl.arrow import holds, is_list, list_parts, list_width, numbers
+from lossctl.arrow import TOO_LONG, holds, inexact, is_list, list_parts, list_width, numbers
 from lossctl.columns import Feed
 from lossctl.domain import REAL
 from lossctl.errors import BadValue, DataError
 
 Mask = NDArray[np.bool_]
-EXACT = 1 << 53
 
 __all__ = ["Fault", "Loaded", "Loader", "Scalars", "Trouble", "any_row", "require"]
 
@@ -102,8 +101,7 @@ class Loader(ABC):
         `valid` tells nulls from other values, by row or by element.
         """
         troubles: list[Trouble] = []
-        if values.dtype.kind in "iu" and values.dtype.itemsize == 8:
-            self._too_long(values, name, troubles)
+        self._too_long(values, name, troubles)
         data = values if values.dtype == np.float64 else values.astype(np.float64)
         if valid is not None:
             data = np.where(valid if data.ndim == valid.ndim else valid[:, None], data, np.nan)
@@ -131,28 +129,16 @@ class Loader(ABC):
         return 0.0 if self.form.domain.contains(0.0) and self.form.kind != "sign" else 1.0
 
     def _too_long(self, values: NDArray[Any], name: Callable[[int], str], troubles: list[Trouble]) -> None:
-        if values.size == 0 or (int(values.max()) <= EXACT and int(values.min()) >= -EXACT):
+        lost = inexact(values)
+        if lost is None:
             return
-        with np.errstate(invalid="ignore"):
-            self._lost_digits(values, name, troubles)
 
-    def _lost_digits(self, values: NDArray[Any], name: Callable[[int], str], troubles: list[Trouble]) -> None:
-        back = values.astype(np.float64)
-        # The cast back is undefined at 2^63 and beyond, which a double holds exactly only as a power of two.
-        lost = (np.abs(back) >= EXACT) & ((back >= 2.0**63) | (back.astype(values.dtype) != values))
-        if lost.any():
-            rows = any_row(lost)
+        def describe(row: int) -> tuple[str, str, str]:
+            at = int(np.argmax(lost[row])) if lost.ndim > 1 else 0
+            value = values[row, at] if lost.ndim > 1 else values[row]
+            return f"{value} {TOO_LONG}", name(at), "store it as a float, or rescale"
 
-            def describe(row: int) -> tuple[str, str, str]:
-                at = int(np.argmax(lost[row])) if lost.ndim > 1 else 0
-                value = values[row, at] if lost.ndim > 1 else values[row]
-                return (
-                    f"{value} is too long for a double to hold exactly",
-                    name(at),
-                    "store it as a float, or rescale",
-                )
-
-            troubles.append(Trouble(rows, describe))
+        troubles.append(Trouble(any_row(lost), describe))
 
     def _trouble(
         self, bad: Mask, data: NDArray[Any], valid: Mask | None, name: Callable[[int], str]

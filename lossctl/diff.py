@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from lossctl.result import plain
-from lossctl.saved import Entry, Saved, signature_changes
+from lossctl.saved import Entry, Saved, condition_changes, signature_changes
 from lossctl.version import __version__
 
 SCHEMA = "lossctl.diff/1"
@@ -19,7 +19,10 @@ __all__ = ["Change", "Diff", "compare_saved"]
 
 @dataclass(frozen=True)
 class Change:
-    """One number then and now. status: same, within (the tolerance), changed, added or removed."""
+    """One number then and now. status: same, within (the tolerance), changed, added or removed.
+
+    conditions: what decided otherwise which rows count.
+    """
 
     spec: str
     group: Mapping[str, str]
@@ -27,6 +30,7 @@ class Change:
     old: Entry | None = None
     new: Entry | None = None
     check: str | None = None
+    conditions: Sequence[str] = ()
 
     @property
     def change(self) -> float | None:
@@ -56,7 +60,13 @@ class Change:
             made[name] = None if entry is None else plain(entry.value)
             made[f"{name}_status"] = "missing" if entry is None else entry.status
             made[f"{name}_rows"] = None if entry is None else entry.rows
-        return {**made, "change": self.change, "relative": self.relative, "signature": self.signature}
+        return {
+            **made,
+            "change": self.change,
+            "relative": self.relative,
+            "signature": self.signature,
+            "conditions": list(self.conditions),
+        }
 
 
 @dataclass(frozen=True)
@@ -72,9 +82,8 @@ class Diff:
     def different(self) -> bool:
         """Beyond tolerance, there and not there, or made differently (lossctl's own version aside)."""
         made = any(not part.startswith("lossctl ") for each in self.changes for part in each.signature)
-        return (
-            made or self.weights is not None or any(c.status not in ("same", "within") for c in self.changes)
-        )
+        made = made or self.weights is not None or any(each.conditions for each in self.changes)
+        return made or any(each.status not in ("same", "within") for each in self.changes)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form, `lossctl.diff/1`, as plain data."""
@@ -100,9 +109,21 @@ def compare_saved(old: Saved, new: Saved, rtol: float = 0.0, atol: float = 0.0) 
         either = b or a
         assert either is not None
         status = _status(a, b, _decimal(rtol), _decimal(atol))
-        changes.append(Change(either.spec, either.group, status, a, b, either.check if checks else None))
+        check = either.check if checks else None
+        changes.append(Change(either.spec, either.group, status, a, b, check, _conditions(old, a, new, b)))
     weights = None if old.weight == new.weight else f"{old.weight or 'none'} -> {new.weight or 'none'}"
     return Diff(old.path, new.path, changes, weights)
+
+
+def _conditions(old: Saved, before: Entry | None, new: Saved, now: Entry | None) -> list[str]:
+    """What differs but the weight of the whole result, of which `Diff.weights` tells."""
+    if before is None or now is None:
+        return []
+    was, became = old.conditions_of(before), new.conditions_of(now)
+    if old.weight != new.weight:
+        was.pop("weight", None)
+        became.pop("weight", None)
+    return condition_changes(was, became)
 
 
 def _key(entry: Entry, checks: bool) -> Any:

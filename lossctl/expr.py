@@ -262,6 +262,10 @@ class _Compiler:
         value: Any = node.value if type(node) is ast.Constant else None
         if type(value) not in (int, float) or value > np.finfo(np.float64).max.item():
             self.refuse("a number up to 1.7976931348623157e308 is expected here", node, hint)
+        if type(value) is int and int(float(value)) != value:
+            self.refuse(
+                f"{value} is too long for a double to hold exactly", node, "compare texts, or rescale"
+            )
         node.value = int(value) if value < 1e15 and value == int(value) else float(value)
         return float(value)
 

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from lossctl.errors import UsageError, visible
 from lossctl.result import Score
-from lossctl.saved import Entry, Saved, signature_changes
+from lossctl.saved import Entry, Saved, condition_changes, signature_changes
 from lossctl.verdicts import (
     FAIL,
     INCONCLUSIVE,
@@ -185,12 +185,7 @@ def _worse(check: Check, allowed: Allowance, value: Decimal, before: Decimal) ->
 def _same_making(check: Check, score: Score, entry: Entry, saved: Saved) -> None:
     """Refuse to compare numbers that were not made in the same way."""
     changes = signature_changes(entry.signature, score.signature)
-    now = dict(check.conditions)
-    written = {"weight": saved.weight, **saved.conditions}  # by `compute`
-    before = written if entry.conditions is None else dict(entry.conditions)
-    for name in sorted({*before, *now}):
-        if before.get(name) != now.get(name):
-            changes.append(f"{name}={before.get(name) or 'none'} -> {name}={now.get(name) or 'none'}")
+    changes += condition_changes(saved.conditions_of(entry), check.conditions)
     if changes:
         raise UsageError(
             f"check '{visible(check.name)}': the baseline {visible(saved.path)} was made in another way: "

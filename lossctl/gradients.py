@@ -14,7 +14,7 @@ from lossctl.errors import UsageError
 from lossctl.loss.kinds import Mean, Ragged
 from lossctl.loss.spec import Spec
 
-__all__ = ["gradient_columns", "gradients_of", "require_gradients"]
+__all__ = ["combined", "gradient_columns", "gradients_of", "require_gradients"]
 
 
 def gradients_of(job: Job, block: Block, shared: dict[Any, Any]) -> dict[str, Any]:
@@ -36,6 +36,17 @@ def _voided(value: Any, void: NDArray[np.bool_]) -> Any:
     if isinstance(value, Ragged):
         return Ragged(_voided(value.values, np.repeat(void, value.lengths)), value.offsets)
     return np.where(void if value.ndim == 1 else void[:, None], np.nan, value)
+
+
+def combined(parts: Sequence[tuple[float, Any]]) -> Any:
+    """Σ coefficient·gradient of parts of one shape; the gradient itself where it stands alone."""
+    coefficient, first = parts[0]
+    if len(parts) == 1 and coefficient == 1.0:
+        return first
+    if isinstance(first, Ragged):
+        return Ragged(combined([(c, value.values) for c, value in parts]), first.offsets)
+    scaled = [c * value for c, value in parts]
+    return sum(scaled[1:], scaled[0])
 
 
 def require_gradients(jobs: Sequence[Job]) -> None:

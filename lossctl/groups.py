@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from lossctl.arrow import numbers
 from lossctl.errors import BadRow
 
 Codes = NDArray[np.int64]
@@ -39,9 +40,10 @@ class Keys:
 def dictionary_codes(column: pa.Array) -> tuple[Codes, list[str], int | None]:
     """Local codes per row, their texts, and the first null row if there is one.
 
-    Numbers group by their text, so that CSV and Parquet give the same groups.
+    Numbers group by their text, so that CSV and Parquet give the same groups; NaN is null, and -0 is 0.
     """
     if not pa.types.is_dictionary(column.type):
+        column = _plain(column)
         if not pa.types.is_string(column.type):
             column = column.cast(pa.string())
         column = column.dictionary_encode()
@@ -56,6 +58,21 @@ def dictionary_codes(column: pa.Array) -> tuple[Codes, list[str], int | None]:
     if not pa.types.is_string(words.type):
         words = words.cast(pa.string())
     return local, [str(word) for word in words.to_pylist()], null
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    """The same with null for NaN and 0 for -0."""
+    if not pa.types.is_floating(column.type):
+        return column
+    values, valid = numbers(column)
+    strange = np.isnan(values)
+    if not strange.any() and not (np.signbit(values) & (values == 0)).any():
+        return column
+    present = ~strange if valid is None else valid & ~strange
+    bits = pa.py_buffer(np.packbits(present, bitorder="little"))
+    return pa.Array.from_buffers(
+        column.type, len(column), [bits, pa.py_buffer(values + values.dtype.type(0))]
+    )
 
 
 class GroupTable:
@@ -78,7 +95,7 @@ class GroupTable:
         """One code per row; raises BadRow at a null key. Rows that `keep` leaves out have no group."""
         combined: Codes | None = None
         for position, name in enumerate(self.columns):
-            column = batch.column(name)
+            column = _plain(batch.column(name))
             local, words, null = dictionary_codes(column)
             if null is not None and keep is not None:
                 missing = np.flatnonzero(keep & ~np.asarray(column.is_valid().to_pylist(), np.bool_))

@@ -11,24 +11,28 @@ from lossctl.errors import DataError, UsageError, visible
 
 if TYPE_CHECKING:
     from lossctl.columns import Feed, Schema
+    from lossctl.loss.spec import Bound
 
 # Inputs that a kernel compares element by element.
 COMPARED = (("target", "pred"), ("first", "second"), ("anchor", "positive", "negative"), ("mu", "logvar"))
 
 _SHOWN = 12
+_NUMBER = re.compile(r"\D*?(\d+(?:[._]\d+)?)\D*", re.ASCII)
 
 __all__ = ["COMPARED", "refuse_disorder"]
 
 
 def refuse_disorder(
-    asked: Mapping[str, str | Sequence[str]], feeds: Mapping[str, Feed], schema: Schema
+    bound: Bound, asked: Mapping[str, str | Sequence[str]], feeds: Mapping[str, Feed], schema: Schema
 ) -> None:
-    """Refuse vectors found in an order that gives a wrong class or pairs the wrong elements, and one column
-    in two roles that are compared: it would be all right with itself."""
-    for feed in feeds.values():
+    """Refuse vectors found in an order that gives a wrong class or level or pairs the wrong elements, and one
+    column in two roles that are compared: it would be all right with itself."""
+    for name, feed in feeds.items():
         of = feed.form.of if feed.form.kind == "label" else None
         if of is not None and of in asked:
             _refuse_classes(of, asked[of], feed.classes, schema)
+        if feed.form.length and name in asked:
+            _refuse_levels(name, asked[name], bound.params[feed.form.length], feed.form.length, schema)
     for names in COMPARED:
         _refuse_same({name: feeds[name].columns for name in names if name in feeds})
         first, *others = [name for name in names if name in asked and len(feeds[name].columns) > 1] or [""]
@@ -77,6 +81,30 @@ def _refuse_numbers(role: str, names: Sequence[str], numbered: Mapping[str, str]
         hint += f"; where labels are these numbers add --classes {_listed(list(numbered.values()), ',')}"
     raise DataError(
         f"--{_flag(role)} finds {found}, but labels count columns from 0", path=schema.path, hint=hint
+    )
+
+
+def _refuse_levels(
+    role: str, text: str | Sequence[str], levels: Sequence[float], parameter: str, schema: Schema
+) -> None:
+    """Columns with numbers in their names, such as q10, q50, q90, stand in the order of the levels."""
+    found = _whole(text, schema)
+    numbers = [_NUMBER.fullmatch(matched) for matched in found or ()]
+    if found is None or len(numbers) != len(levels) or not all(numbers):
+        return
+    sizes = [float(match[1].replace("_", ".")) for match in numbers if match]
+    by_level = sorted(range(len(levels)), key=lambda at: levels[at])
+    by_name = sorted(range(len(levels)), key=lambda at: sizes[at])
+    if by_level == by_name or len(set(sizes)) < len(sizes):
+        return
+    names, meant = list(found.values()), [""] * len(levels)
+    for level, name in zip(by_level, by_name, strict=True):
+        meant[level] = names[name]
+    raise DataError(
+        f"--{_flag(role)} finds the columns in the order {_listed(names)}, "
+        f"--{_flag(parameter)} is {_listed([f'{level:g}' for level in levels])}",
+        path=schema.path,
+        hint=f"name the columns in the order of the levels, e.g. --{_flag(role)} {_listed(meant, ',')}",
     )
 
 

@@ -116,8 +116,7 @@ def _run(arguments: list[str], debug: bool) -> int:
             return result if isinstance(result, int) else 0
         except LossctlError as error:
             _insist()
-            if debug:
-                raise
+            _trace(error, debug)
             _tell(error, arguments)
             return error.exit_code
     except Exception as error:
@@ -186,13 +185,20 @@ def _other(error: Exception, arguments: list[str], debug: bool) -> int:
         context: Any = getattr(error, "ctx", None)
         place = context.command_path if context is not None else "lossctl"
         told = UsageError(message, hint=f"see: {place} --help")
-    if debug:
-        raise error
+    _trace(error, debug)
     if told is None:
         reason = f"a bug in lossctl: {type(error).__name__}: {' '.join(str(error).split())}"
         told = LossctlError(reason, hint="run again with --debug and report it")
     _tell(told, arguments)
     return int(told.exit_code)
+
+
+def _trace(error: Exception, debug: bool) -> None:
+    """Where it was raised, if asked; the exit code stays the error's own."""
+    if debug:
+        from traceback import format_exception
+
+        _say("".join(format_exception(error)).rstrip("\n"))
 
 
 def _resource(error: Exception) -> Any:

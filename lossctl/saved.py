@@ -11,7 +11,10 @@ from typing import Any
 from lossctl.errors import DataError, ResourceError
 from lossctl.result import SCHEMA, Result
 
-__all__ = ["Entry", "Saved", "Share", "read_saved", "saved_from", "signature_changes", "to_saved"]
+__all__ = [
+    *("Entry", "Saved", "Share", "condition_changes", "read_saved", "saved_from", "signature_changes"),
+    "to_saved",
+]
 
 _SPECIAL = {"nan": math.nan, "empty": math.nan, "inf": math.inf, "-inf": -math.inf}
 
@@ -45,6 +48,11 @@ class Saved:
     entries: Sequence[Entry]
     weight: str | None = None
     conditions: Mapping[str, Any] = field(default_factory=dict)
+
+    def conditions_of(self, entry: Entry) -> dict[str, Any]:
+        """What decided which rows of an entry count, and how much."""
+        whole = {"weight": self.weight, **self.conditions}  # by `compute`
+        return whole if entry.conditions is None else dict(entry.conditions)
 
 
 @dataclass(frozen=True)
@@ -129,6 +137,15 @@ def signature_changes(old: str, new: str) -> list[str]:
     gone = [part for part in before if part not in after]
     come = [part for part in after if part not in before]
     return [f"{', '.join(gone) or 'nothing'} -> {', '.join(come) or 'nothing'}"] if gone or come else []
+
+
+def condition_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """The conditions in which two numbers differ, as `name=old -> name=new`."""
+    return [
+        f"{name}={old.get(name) or 'none'} -> {name}={new.get(name) or 'none'}"
+        for name in sorted({*old, *new})
+        if old.get(name) != new.get(name)
+    ]
 
 
 def to_saved(shares: Sequence[Share]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from lossctl.errors import DataError, RowRefused
 from lossctl.loss.kinds import Ragged
 
 Codes = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 __all__ = ["whole_groups"]
 
@@ -65,12 +66,21 @@ def _close(block: Block, starts: Codes, feed: Feed, closed: NDArray[np.bool_]) -
     closed[keys] = True
     offsets = np.append(starts, block.rows)
     if block.weight is not None:
-        differs = block.weight != np.repeat(block.weight[starts], np.diff(offsets))
+        differs = _uneven(block, block.weight, starts, np.diff(offsets))
         if differs.any():
             hint = "a group has one weight: give its rows the same"
             raise _refused(block, int(np.argmax(differs)), "weights differ within a group", hint)
     block.extra["offsets"] = offsets
     return closed
+
+
+def _uneven(block: Block, weight: Floats, starts: Codes, lengths: Codes) -> NDArray[np.bool_]:
+    """Which rows have another weight than the first of their group that has one."""
+    if block.void is None:
+        return np.asarray(weight != np.repeat(weight[starts], lengths))
+    own = np.where(block.void, block.rows - 1, np.arange(block.rows))
+    first = np.minimum.reduceat(own, starts)
+    return np.asarray(~block.void & (weight != np.repeat(weight[first], lengths)))
 
 
 def _refused(block: Block, at: int, told: str, hint: str, feed: Feed | None = None) -> RowRefused:

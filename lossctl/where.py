@@ -8,13 +8,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lossctl.arrow import holds, numbers, valid_bits
+from lossctl.arrow import TOO_LONG, holds, inexact, numbers, valid_bits
 from lossctl.columns import Schema
 from lossctl.errors import DataError, visible
 from lossctl.expr import Coded, Program, compile_truth
 from lossctl.groups import dictionary_codes
+from lossctl.sources.literals import lost_of
 
 __all__ = ["Filter"]
+
+_REMEDY = "rescale it, or store it as text and compare it with a text"
 
 
 class Filter:
@@ -55,6 +58,10 @@ class Filter:
         if holds(column.type) == "text":  # a CSV column that is also a group, an id or a text input
             return self._read(column, name)
         values, valid = numbers(column)
+        lost = inexact(values)
+        lost = lost if lost is None or valid is None else lost & valid
+        if lost is not None and lost.any():
+            raise DataError(f"{values[int(np.argmax(lost))]} {TOO_LONG}", column=name, hint=_REMEDY)
         data = values.astype(np.float64)
         return data if valid is None else np.where(valid, data, np.nan)
 
@@ -73,10 +80,14 @@ def _number(word: str, name: str) -> float:
     try:
         if not word.isascii() or "_" in word:
             raise ValueError(word)
-        return float(word)
+        value = float(word)
     except ValueError:
         raise DataError(
             f"'{visible(word)}' is not a number, which --where compares it with",
             column=name,
             hint="compare it with a text, such as column == 'a'",
         ) from None
+    lost = lost_of(word.encode())
+    if lost:
+        raise DataError(f"'{visible(word)}' {lost[0]}", column=name, hint=_REMEDY)
+    return value

@@ -110,28 +110,28 @@ class Worker:
     def _fold(self, block: Block) -> None:
         shared: dict[Any, Any] = {}
         groups = len(self.plan.reading.groups) if self.plan.reading.groups is not None else 0
-        drawn = self.buckets.codes(block) if self.buckets is not None else None
+        drawn = self.buckets.draw(block) if self.buckets is not None else None
         for job in self.plan.jobs:
             self.job = job.bound.text
             terms = job.terms(block, shared)
             if job.unclipped is not None:
                 other = job.unclipped.terms(block, shared).columns
                 self._count_clipped(job, changed(terms.columns, other, terms.repeat))
-            weight, codes, buckets = block.weight, block.codes, drawn
+            weight, codes, marked = block.weight, block.codes, drawn
             if job.bound.loss.unit == "group":
                 first = block.extra["offsets"][:-1]
                 weight = None if weight is None else weight[first]
                 codes = None if codes is None else codes[first]
-                buckets = None if buckets is None else buckets[first]
+                marked = None if marked is None else marked[:, first]
             state = self.states[job.bound.text]
             state.repeat, state.columns = terms.repeat, terms.columns_per_term
             if terms.repeat > 1:
                 weight = None if weight is None else np.repeat(weight, terms.repeat)
                 codes = None if codes is None else np.repeat(codes, terms.repeat)
-                buckets = None if buckets is None else np.repeat(buckets, terms.repeat)
+                marked = None if marked is None else np.repeat(marked, terms.repeat, axis=1)
             state.add(terms.columns, terms.used, weight, codes, groups, self.work)
-            if buckets is not None:
-                self.buckets.add(job, terms, buckets, weight, codes, groups, self.work)
+            if marked is not None:
+                self.buckets.add(job, terms, marked, weight, codes, groups, self.work)
 
     def _count_clipped(self, job: Job, many: int) -> None:
         if many:
@@ -164,13 +164,11 @@ class Worker:
         return made
 
     def _gradients(self, block: Block, shared: dict[Any, Any], made: SampleBlock) -> None:
-        from lossctl.gradients import gradient_columns, gradients_of
+        from lossctl.gradients import combined, gradient_columns, gradients_of
 
         each = {job.bound.text: gradients_of(job, block, shared) for job in self.plan.jobs}
         for column, parts in gradient_columns(self.plan.specs, self.plan.job_of).items():
-            plain = len(parts) == 1 and parts[0][0] == 1.0
-            values = [each[job][name] if plain else c * each[job][name] for c, job, name in parts]
-            made.gradients[column] = values[0] if len(values) == 1 else sum(values[1:], values[0])
+            made.gradients[column] = combined([(c, each[job][name]) for c, job, name in parts])
 
 
 def _blamed(error: BadRow, piece: Any) -> BadRow:

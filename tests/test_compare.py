@@ -113,3 +113,19 @@ def test_three_systems_in_markdown(pair: tuple[str, str]) -> None:
     assert done.returncode == 0, done.stderr
     assert "Holm over 4 tests" in done.stdout
     assert done.stdout.startswith("| system | loss | baseline")
+
+
+@pytest.mark.parametrize(("rows", "more"), [(110, ["--cluster", "c"]), (2020, [])])
+def test_as_many_rows_of_a_bucket_are_not_the_same_rows(rows: int, more: list[str], tmp_path: Path) -> None:
+    """Rows 0 and 1 are of one cluster; 2004 and 2015, past those that stand alone, hash to one bucket."""
+    left, other = (0, 1) if more else (2004, 2015)
+    first, second = tmp_path / "a.csv", tmp_path / "b.csv"
+    for path, missing in ((first, left), (second, other)):
+        pred = ["" if i == missing else "1000" if i == left else "1" for i in range(rows)]
+        path.write_text("target,pred,c\n" + "".join(f"0,{p},{i // 2}\n" for i, p in enumerate(pred)))
+    done = lossctl("mae", first, second, "--nan", "skip", *more)
+    assert done.returncode == 3
+    assert "mae uses other rows" in done.stderr
+    same = tmp_path / "same.csv"
+    same.write_text(first.read_text().replace(",1000,", ",2,").replace(",1,", ",3,"))
+    assert lossctl("mae", first, same, "--nan", "skip", *more).returncode == 0

@@ -124,3 +124,29 @@ def test_a_loss_and_group_stand_in_it_once() -> None:
     assert len(saved_from({"schema": "lossctl.result/1", "results": [one, other]}, "x").entries) == 2
     with pytest.raises(DataError, match="stand in it twice"):
         saved_from({"schema": "lossctl.result/1", "results": [one, other, one]}, "x")
+
+
+def test_other_rows_are_another_making(tmp_path: Path) -> None:
+    made = {}
+    for name, more in (
+        ("all", []),
+        ("some", ["--where", "w > 1"]),
+        ("skip", ["--nan", "skip", "--weight", "w"]),
+    ):
+        made[name] = str(tmp_path / f"{name}.json")
+        assert lossctl("compute", "mae,rmse", PREDS, *more, "-o", made[name], cwd=tmp_path).returncode == 0
+    done = lossctl("diff", made["all"], made["some"], "--exit-code", "--rtol", "99", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stdout.count("conditions: where=none -> where=w > 1") == 1
+    found = json.loads(lossctl("diff", made["some"], made["skip"], "-f", "json", cwd=tmp_path).stdout)
+    conditions = ["nan=none -> nan=skip", "where=w > 1 -> where=none"]
+    assert [change["conditions"] for change in found["changes"]] == [conditions, conditions]
+    assert found["weight"] == "none -> w"
+    assert "conditions" not in lossctl("diff", made["all"], made["all"], cwd=tmp_path).stdout
+
+
+def test_conditions_of_checks_are_compared_too() -> None:
+    old = Entry("mae", {}, 1.0, "ok", 5, "mae", "c", {"weight": "w"})
+    new = Entry("mae", {}, 1.0, "ok", 5, "mae", "c", {"where": "x > 1"})
+    (change,) = diff([old], [new]).changes
+    assert change.conditions == ["weight=w -> weight=none", "where=none -> where=x > 1"]

@@ -18,6 +18,7 @@ from lossctl.decode_lists import loader
 from lossctl.errors import BadRow, DataError, LossctlError, UsageError
 from lossctl.groups import dictionary_codes
 from lossctl.loss import Form
+from lossctl.process import run
 
 F = pa.float64()
 TENSORS = pa.ExtensionArray.from_storage(
@@ -338,3 +339,30 @@ def test_arrays_of_different_lengths_are_refused() -> None:
 def test_arrays_of_four_dimensions_are_refused() -> None:
     with pytest.raises(DataError, match="target has 4 dimensions"):
         lossctl.compute("mae", np.zeros((2, 2, 2, 2)), [1.0, 2.0])
+
+
+def test_gradients_of_sums_over_sequences(tmp_path: Path) -> None:
+    pq.write_table(
+        pa.table({"y": [[1, 0], [0]], "p": [[[0.2, 0.8], [0.5, 0.5]], [[0.25, 0.75]]]}),
+        tmp_path / "a.parquet",
+    )
+
+    def slopes(spec: str) -> list[Any]:
+        words = ["compute", spec, str(tmp_path / "a.parquet"), "--target", "y", "--pred", "p"]
+        out = tmp_path / "rows.parquet"
+        assert run([*words, "--reduction", "none", "--grad", "-o", str(out)], debug=False) == 0
+        return [
+            np.array([step for row in column for step in row])
+            for name, column in pq.read_table(out).to_pydict().items()
+            if "grad" in name
+        ]
+
+    (one,), (other,) = slopes("token-nll"), slopes("pixel-cross-entropy")
+    for spec, wanted in (
+        ("2*token-nll", 2 * one),
+        ("token-nll+token-nll", 2 * one),
+        ("-0.5*pixel-cross-entropy", -0.5 * other),
+        ("token-nll+3*pixel-cross-entropy", one + 3 * other),
+    ):
+        (found,) = slopes(spec)
+        np.testing.assert_allclose(found, wanted, rtol=1e-15)

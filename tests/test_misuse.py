@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -89,6 +90,22 @@ def test_refused_as_a_process(command: str, code: int, text: str) -> None:
     found, stderr = run(command)
     assert found == code, stderr
     assert text in stderr
+
+
+def test_weights_of_zero_are_refused_whatever_else_is_asked(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("target,pred,w\n0,1,0\n0,2,0\n")
+    for spec in ("mae", "mae,mape:zero=skip", "mape:zero=skip,mae"):
+        with pytest.raises(DataError, match="the weights add up to zero"):
+            lossctl.evaluate(str(path), spec, weight="w")
+
+
+def test_the_median_of_infinite_errors_is_infinite() -> None:
+    target, pred = [-1e308, -1e308, 0.0], [1e308, 1e308, 1.0]
+    for rows in (3, 2):
+        for weight in (None, [1.0] * rows):
+            assert lossctl.compute("medae", target[:rows], pred[:rows], weight=weight).value == math.inf
+    assert lossctl.compute("medae", [0.0, -1e308], [1.0, 1e308]).value == math.inf
 
 
 def test_total_weight_of_zero_and_no_rows_left_are_refused(tmp_path: Path) -> None:

@@ -337,6 +337,21 @@ def test_error_is_one_json_object_where_json_is_asked(there: Path) -> None:
     assert json.loads(shell("lossctl compute mae in.csv -f json >&-")[2])["error"]["exit"] == 4
 
 
+def test_debugging_shows_where_and_keeps_the_exit_code() -> None:
+    shell("printf 'target,pred\\n1,2\\n' > in.csv")
+    for words, code in (
+        ("mae gone.csv", 3),
+        ("hubr in.csv", 2),
+        ("mae in.csv --bad", 2),
+        ("mae in.csv -o /no/x.json", 4),
+    ):
+        plain, debug = shell(f"lossctl compute {words}"), shell(f"lossctl compute {words} --debug 2>&1")
+        assert plain[0] == debug[0] == code
+        assert debug[1].startswith("Traceback")
+        assert debug[1].endswith(plain[2])
+    assert shell("lossctl compute mae in.csv --fail-above 0.5 --debug")[0] == 1
+
+
 def test_options_of_the_whole_program_are_in_its_help() -> None:
     _, out, _ = shell("lossctl --help")
     assert all(name in out for name in ("--version", "--debug", "--plugin"))

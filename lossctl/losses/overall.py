@@ -34,13 +34,18 @@ def _weighted_median(size: Array, weights: Array | None) -> float:
         middle = len(order) // 2
         if len(order) % 2:
             return float(order[middle])
-        return float(order[middle - 1] + 0.5 * (order[middle] - order[middle - 1]))
+        return _between(order[middle - 1], order[middle])
     rank = np.lexsort((weights, size))
     ordered, heavy = size[rank], weights[rank]
     ordered, heavy = ordered[heavy > 0.0], heavy[heavy > 0.0]
     place = int(np.searchsorted(np.cumsum(heavy), 0.5 * np.sum(heavy)))
     lower, upper = ordered[_first(heavy, place, 0.0)], ordered[_first(heavy, place, math.ulp(0.0))]
-    return float(lower + 0.5 * (upper - lower))
+    return _between(lower, upper)
+
+
+def _between(lower: float, upper: float) -> float:
+    """The middle of two sizes, of which both may be infinite."""
+    return float(lower if lower == upper else lower + 0.5 * (upper - lower))
 
 
 @loss(

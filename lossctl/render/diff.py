@@ -58,5 +58,7 @@ def _notes(diff: Diff) -> Iterator[str]:
         signatures |= {(change.spec, part): None for part in change.signature}
     for spec, part in signatures:
         yield f"signature of {spec}: {part}"
+    for part in dict.fromkeys(part for change in diff.changes for part in change.conditions):
+        yield f"conditions: {part}"
     if diff.weights is not None:
         yield f"weight: {diff.weights}"

@@ -7,7 +7,6 @@ then is the text looked at.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from itertools import islice
@@ -21,18 +20,16 @@ from lossctl.errors import BadRow, DataError, RowsDisagree, visible
 from lossctl.sources.base import Plan, Tally
 from lossctl.sources.cutter import UTF8_BOM, Block
 from lossctl.sources.digits import numbers
+from lossctl.sources.literals import EXACT, lost_of
 from lossctl.sources.tokens import NOTHING, Malformed, fields, line_breaks, records
 
 _NUMBER = re.compile(
     rb"[ \t]*[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|inf(?:inity)?|nan(?:\(\w*\))?)[ \t]*", re.I
 )
-_INTEGER = re.compile(rb"[ \t]*[+-]?\d+[ \t]*")
-_LITERAL = re.compile(rb"[ \t]*[+-]?(?:inf(?:inity)?|nan(?:\(\w*\))?)[ \t]*", re.I)
 _BLANK_LINE = re.compile(rb"(?:\A|\n|\r(?!\n))[\r\n]")
 _ZERO = re.compile(rb"[ \t]*[+-]?0*\.?0*(?:e.*)?[ \t]*", re.I | re.S)
 _MINUTE = re.compile(rb"e-0*[1-9]\d\d", re.I)
 _MANY_ZEROS = b"0" * 300
-_EXACT = 2.0**53
 _REMEDIES = (
     (re.compile(rb"\s*"), "leave the cell empty where there is no value"),
     (re.compile(rb"true|false|yes|no|t|f", re.I), "write 1 and 0"),
@@ -118,13 +115,13 @@ class Strict:
 
     def _inexact(self, block: Block, at: int, array: pa.Array) -> bool:
         values = _doubles(array)
-        if values.size == 0 or (values.max() < _EXACT and values.min() > -_EXACT):
+        if values.size == 0 or (values.max() < EXACT and values.min() > -EXACT):
             return False
-        large = np.flatnonzero(np.abs(values) >= _EXACT)
+        large = np.flatnonzero(np.abs(values) >= EXACT)
         if large.size == 0:
             return False
         texts = self._columns(block, {at: pa.binary()})[at]
-        return any(_lost(texts[row].as_py()) for row in large.tolist())
+        return any(lost_of(texts[row].as_py()) for row in large.tolist())
 
     def _count_vanished(self, block: Block, arrays: dict[int, pa.Array]) -> None:
         zeros = {at: values for at in self._floats if not (values := _doubles(arrays[at])).all()}
@@ -177,7 +174,7 @@ class Strict:
             if text and not _NUMBER.fullmatch(text):
                 remedy = self._several(text) or _remedy(text)
                 raise self._at_row("is not a number", block, row, at, text, remedy)
-            lost = _lost(text)
+            lost = lost_of(text)
             if lost:
                 raise self._at_row(lost[0], block, row, at, text, lost[1])
             return
@@ -221,35 +218,12 @@ def _doubles(array: pa.Array) -> NDArray[np.float64]:
     return values.astype(np.float64, copy=False)
 
 
-def _lost(text: bytes | None) -> tuple[str, str] | None:
-    """What a number's text loses as a double, and what to do about it; None if nothing that matters."""
-    if not text or _LITERAL.fullmatch(text):
-        return None
-    value = float(text)
-    if math.isinf(value):
-        return "overflows a double", "the largest is 1.8e308"
-    if abs(value) >= _EXACT and _INTEGER.fullmatch(text) and _integer(text) != int(value):
-        return "is an integer that a double cannot hold", "write fewer digits, or it as text"
-    return None
-
-
 def _may_vanish(block: Block) -> bool:
     """Whether any number may be below every double: by its exponent, or by zeros after the point."""
     data, size = block.data, block.size
     if data.find(b"e-", 0, size) >= 0 or data.find(b"E-", 0, size) >= 0:
         return _MINUTE.search(data, 0, size) is not None or data.find(_MANY_ZEROS, 0, size) >= 0
     return data.find(_MANY_ZEROS, 0, size) >= 0
-
-
-def _integer(text: bytes) -> int:
-    """Any number of digits, past the interpreter's limit for one conversion too."""
-    digits = text.strip()
-    sign, digits = (-1 if digits[:1] == b"-" else 1), digits.lstrip(b"+-")
-    value = 0
-    for at in range(0, len(digits), 4000):
-        part = digits[at : at + 4000]
-        value = value * 10 ** len(part) + int(part)
-    return sign * value
 
 
 def _remedy(text: bytes) -> str:
