@@ -179,7 +179,7 @@ class Sequences(Loader):
                 raise DataError(
                     "a flat list needs to know its number of classes",
                     column=self.feed.columns[0],
-                    hint="give --width, or store a list of lists",
+                    hint="give --width (width = N in a configuration), or store a list of lists",
                 )
             if (np.diff(self._offsets) % width).any():
                 raise DataError(f"rows are not multiples of --width {width}", column=self.feed.columns[0])

@@ -11,7 +11,7 @@ from typing import Any
 from lossctl.aggregate import to_result
 from lossctl.bootstrap import require_totals
 from lossctl.config import CheckPlan
-from lossctl.errors import NoRowsLeft, UsageError, visible
+from lossctl.errors import AmbiguousColumn, MissingColumn, NoRowsLeft, UsageError, visible
 from lossctl.loss.spec import Spec
 from lossctl.plan import Settings, make_plan
 from lossctl.result import Result
@@ -85,9 +85,7 @@ class Passes:
 
     def run(self, progress: Progress | None) -> list[Pass]:
         """Every pass with its result. Plans are all made, so all columns found, before the first row."""
-        plans = [
-            make_plan(list(p.specs.values()), _settings(p, self.threads), p.dataset) for p in self.passes
-        ]
+        plans = [_planned(each, self.threads) for each in self.passes]
         for each, plan in zip(self.passes, plans, strict=True):
             try:
                 outcome = run(plan, each.dataset, progress=progress)
@@ -95,6 +93,18 @@ class Passes:
             except NoRowsLeft as error:
                 each.reason = visible(error.message)
         return self.passes
+
+
+def _planned(each: Pass, threads: int) -> Any:
+    try:
+        return make_plan(list(each.specs.values()), _settings(each, threads), each.dataset)
+    except (MissingColumn, AmbiguousColumn) as error:
+        role = str(error.facts.get("role"))
+        if error.hint and role not in ("target", "pred"):  # the options that a gate has
+            key = role.replace("-", "_")
+            ways = f"in the spec, as LOSS:{key}=COLUMN, or as {key} = 'COLUMN' under [data]"
+            error.hint = error.hint.replace(f"with --{role}", ways)
+        raise
 
 
 def _source(plan: CheckPlan) -> tuple[Any, ...]:

@@ -380,3 +380,18 @@ class TestInit:
         from lossctl.cli.gate_init import starter
 
         assert "data" in tomllib.loads(starter(str(path), "", {}))
+
+
+def test_a_column_that_is_not_found_is_named_where_a_gate_can_name_it(tmp_path: Path) -> None:
+    rows = "".join(f"{i % 2},0.{i},{i // 4}\n" for i in range(8))
+    (tmp_path / "rank.csv").write_text("target,pred,query\n" + rows)
+    refused = lossctl("gate", "rank.csv", "--max", "ndcg-loss=1", cwd=tmp_path)
+    assert refused.returncode == 3
+    assert "--group" not in refused.stderr
+    assert "as LOSS:group=COLUMN, or as group = 'COLUMN' under [data]" in refused.stderr
+    assert lossctl("gate", "rank.csv", "--max", "ndcg-loss:group=query=1", cwd=tmp_path).returncode == 0
+    config = "[data]\nfiles = 'rank.csv'\ngroup = 'query'\n[[check]]\nspec = 'ndcg-loss'\nmax = 1\n"
+    (tmp_path / "lossctl.toml").write_text(config)
+    assert lossctl("gate", cwd=tmp_path).returncode == 0
+    refused = lossctl("gate", "rank.csv", "--max", "mae=1", "--target", "nope", cwd=tmp_path)
+    assert "no column 'nope' for target" in refused.stderr

@@ -208,6 +208,7 @@ def test_options_that_would_be_ignored_are_refused() -> None:
     for options, says in {
         "mae preds.csv --id id": "--id belongs to per-sample output",
         "mae preds.csv --grad": "--grad belongs to per-sample output",
+        "mae preds.csv --width 3": "--width is for lists of steps and classes",
         "mae preds.csv --weight w --reduction none": "use --id to carry the column",
         "mae preds.csv --by g --reduction none": "use --id to carry the column",
         "mae preds.csv -o parquet:x.parquet": "parquet is for values by row",

@@ -50,6 +50,8 @@ def run(text: str, files: Sequence[str], **values: Any) -> None:
     with opened(files, values, settings.max_memory) as dataset:
         check_targets(targets, [s.path for s in dataset.sources], clobber=not values["no_clobber"])
         plan = make_plan(specs, listed_apart(settings, dataset), dataset)
+        if settings.width is not None and all(feed.width is None for feed in plan.reading.feeds):
+            raise UsageError("--width is for lists of steps and classes, which no input here is")
         if values["reduction"] == "none":
             from lossctl.cli.samples import run_samples
 
