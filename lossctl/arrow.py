@@ -45,6 +45,7 @@ def holds(kind: pa.DataType) -> str:
 
 
 def is_list(kind: pa.DataType | None) -> bool:
+    """Whether values are lists, of any kind."""
     if kind is None:
         return False
     if isinstance(kind, pa.BaseExtensionType):

@@ -24,10 +24,10 @@ class Held(NamedTuple):
 
 def of_columns(data: Any, roles: Mapping[str, Any], weight: Any, by: Any, cluster: Any) -> Held:
     """The columns of `data` that were named."""
-    keys = [by] if isinstance(by, str) else list(by or ())
-    for name, said in {**roles, "by": keys, "weight": [weight or ""], "cluster": [cluster or ""]}.items():
-        listed = said if isinstance(said, list | tuple) else [said]
-        if not all(isinstance(each, str) for each in listed):
+    keys = [] if by is None else [by] if isinstance(by, str) else list(by)
+    for name, said in {**roles, "by": keys, "weight": weight, "cluster": cluster}.items():
+        listed = said if isinstance(said, list | tuple) and name not in ("weight", "cluster") else [said]
+        if said is not None and not all(isinstance(each, str) for each in listed):
             raise UsageError(f"{name} is not the name of a column", hint="beside data=... give names only")
     return Held(table_of(data), dict(roles), weight, keys, cluster)
 
