@@ -104,3 +104,13 @@ def test_numbers_of_a_csv_are_numbers_in_json(tmp_path: Path) -> None:
     row = json.loads(out.read_text())
     assert row["zip"] == "12"  # 007 in the same column is no number
     assert (row["price"], row["mixed"], row["whole"]) == (2.25, "a", 9007199254740993)
+
+
+@pytest.mark.parametrize("target", ["1.5", "1"])
+def test_value_prints_losses_whatever_the_columns_hold(target: str, tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text(f"target,pred,g\n{target},3.5,a\n")
+    expected = f"{3.5 - float(target)!r}\n".replace(".0\n", "\n")
+    done = lossctl("worst", "mae", "p.csv", "-f", "value", cwd=tmp_path)
+    assert done.stdout == expected
+    rows = ("--reduction", "none", "--id", "target", "--id", "pred", "-f", "value")
+    assert lossctl("compute", "mae", "p.csv", *rows, cwd=tmp_path).stdout == expected

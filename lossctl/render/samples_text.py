@@ -237,12 +237,16 @@ class MarkdownSamples(TextSamples):
 
 
 class ValueSamples(TextSamples):
-    """Only the numbers, by tabs when a row has several; an ignored one is nan, so that lines stay rows."""
+    """Only what was computed, by tabs when a row has several; an ignored one is nan, so that lines stay rows.
+
+    Columns of the data stay out, whatever their type: the place of a number must not depend on them.
+    """
 
     null = "nan"
 
     def __init__(self, sink: ByteSink, columns: Sequence[SampleColumn]) -> None:
-        super().__init__(sink, [column for column in columns if column.kind in ("number", "vector")])
+        computed = [column for column in columns if not column.carried]
+        super().__init__(sink, [column for column in computed if column.kind in ("number", "vector")])
 
     def line(self, rows: Rows) -> list[Piece]:
         return between(self.cells(rows, lambda values: values), "", "\t", "\n")
