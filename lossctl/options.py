@@ -15,7 +15,7 @@ from lossctl.errors import UnknownName, UsageError
 from lossctl.loss.declare import Loss
 from lossctl.loss.params import REQUIRED, BoundParam, value_text
 from lossctl.loss.registry import get
-from lossctl.loss.spec import Bound, parse
+from lossctl.loss.spec import Bound, Spec, parse
 
 _PLAIN = re.compile(r"[A-Za-z][\w-]*")
 
@@ -71,20 +71,16 @@ def files_parameter(
 
 def compute_command(text: str, run: Callable[..., None]) -> Any:
     """The command of a loss or spec: `run(text, **values)` with the signature that help and parsing need."""
+    shared = options(*_NAMES, format_={"help": "table, json, jsonl, csv, tsv, markdown or value."})
     single = _single(text)
-    if single is not None:
-        inputs = ["target", "pred"] if single.open_inputs else list(single.inputs)
-        help_, bounds = help_text(single), []
-    else:
+    if single is None:
         bounds = [term.bound for spec in parse(text) for term in spec.terms]
-        inputs = list(dict.fromkeys(name for bound in bounds for name in bound.inputs))
         listed = "\n".join(f"  {bound.text}: {bound.loss.doc.summary}" for bound in bounds)
         help_ = f"Several losses in one pass over the data.\n\n\b\n{listed}"
-    parameters = [files_parameter(), *input_parameters(inputs)]
-    parameters += loss_parameters(single) if single is not None else []
-    parameters += options(*_NAMES, format_={"help": "table, json, jsonl, csv, tsv, markdown or value."})
-
-    return point_to_spec(made_command(text, partial(run, text), parameters, help_), bounds)
+        return spec_command(text, run, shared, help_)
+    inputs = ["target", "pred"] if single.open_inputs else list(single.inputs)
+    parameters = [files_parameter(), *input_parameters(inputs), *loss_parameters(single), *shared]
+    return made_command(text, partial(run, text), parameters, help_text(single))
 
 
 def _single(text: str) -> Loss | None:
@@ -98,10 +94,31 @@ def _single(text: str) -> Loss | None:
         raise
 
 
-def point_to_spec(command: Any, bounds: Sequence[Bound]) -> Any:
+def _inputs_of(specs: Sequence[Spec]) -> list[str]:
+    """The inputs of all their losses, each once."""
+    return list(dict.fromkeys(name for spec in specs for term in spec.terms for name in term.bound.inputs))
+
+
+def spec_command(
+    text: str,
+    run: Callable[..., None],
+    parameters: Sequence[Parameter],
+    help_: str,
+    files: Parameter | None = None,
+) -> Any:
+    """The command of a spec: its files, a column for every input of its losses, and these parameters."""
+    specs = parse(text)
+    listed = [files or files_parameter(), *input_parameters(_inputs_of(specs)), *parameters]
+    bounds = [term.bound for spec in specs for term in spec.terms]
+    return _point_to_spec(made_command(text, partial(run, text), listed, help_), bounds)
+
+
+def _point_to_spec(command: Any, bounds: Sequence[Bound]) -> Any:
     """`command`, whose losses stand in a spec: a parameter given as an option is told its place."""
     parse_args = command.parse_args
-    owners = {f"--{param.kebab}": (b.loss, param) for b in bounds for param in b.loss.params.values()}
+    own = {flag for param in command.params for flag in param.opts}
+    params = [(bound.loss, param) for bound in bounds for param in bound.loss.params.values()]
+    owners = {flag: each for each in params if (flag := f"--{each[1].kebab}") not in own}
 
     def told(ctx: Any, args: list[str]) -> Any:
         words = args[: args.index("--")] if "--" in args else args

@@ -93,6 +93,8 @@ REFUSED = [
     ("compute|ranknet|g.parquet|--group|user|--target|n|--pred|y_*", ["ranknet takes one number per row"]),
     ("compute|mae|g.parquet|--by|g,usr", ["no column 'usr' for by; closest: user"]),
     ("curve|mae|g.parquet|--by|g,user", ["--by g --by user"]),
+    ("curve|huber|g.parquet|--by|n|--delta=2", ["write it there: huber:delta=2"]),
+    ("compare|mae,huber|g.parquet|g.parquet|--delta|2", ["write it there: huber:delta=2"]),
     ("compute|mae|g.parquet|--where|n == 'x'", ["holds numbers", "the text 'x'", "n == 1"]),
     ("compute|mae|g.parquet|--where|g > 1", ["holds text", "g == 'a'"]),
     ("compute|mae|na.csv|--na|NA,-", ["each --na is one text: --na 'NA' --na '-'"]),
@@ -139,6 +141,7 @@ def test_a_score_is_no_name_of_a_loss() -> None:
 
 
 SHOWN = [
+    ("curve|epsilon-insensitive|g.parquet|--by|n|--margin|0.2", ["worse by 0.2 of the best"]),
     ("compute|mae|g.parquet|--by|g,user", ["g    user  rows"]),
     ("compare|mae|g.parquet|short.parquet|--on|id,n", ["of 60 only in"]),
     (

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from lossctl.cli.interval import asked_interval, interval_parameters
 from lossctl.cli.reading import outputs, settings_said
-from lossctl.cli.shared import CHOICES, check_choices, made_command, options
-from lossctl.cli.specs import inputs_of, spec_group
+from lossctl.cli.shared import CHOICES, check_choices, options
+from lossctl.cli.specs import spec_group
 from lossctl.cli.terminal import warn
 from lossctl.errors import UsageError
 from lossctl.loss.spec import parse
 from lossctl.machine import keep_freed_memory
-from lossctl.options import files_parameter, input_parameters
+from lossctl.options import files_parameter, spec_command
 
 __all__ = ["command"]
 
@@ -38,16 +37,15 @@ def command(name: str) -> Any:
 
 
 def _compare_command(text: str) -> Any:
-    parameters = [files_parameter("A B [C]...", "CSV or Parquet files; the first is the baseline.")]
-    parameters += input_parameters(inputs_of(parse(text)))
-    parameters += options(
+    parameters = options(
         *KEPT,
         on={"help": "Pair rows by these columns instead of by their order."},
         format_={"help": "table, json or markdown."},
     )
     parameters += interval_parameters("--level")
     help_ = "Compare systems on the same rows; the first is the baseline."
-    return made_command(text, partial(_run, text), parameters, help_)
+    files = files_parameter("A B [C]...", "CSV or Parquet files; the first is the baseline.")
+    return spec_command(text, _run, parameters, help_, files)
 
 
 def _run(text: str, files: Sequence[str], **values: Any) -> None:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from lossctl.cli.reading import memory, opened, outputs, settings_said
-from lossctl.cli.shared import CHOICES, Option, check_choices, column_names, made_command, options
-from lossctl.cli.specs import inputs_of, spec_group
+from lossctl.cli.shared import CHOICES, Option, check_choices, column_names, options
+from lossctl.cli.specs import spec_group
 from lossctl.cli.terminal import terminal_width, warn
 from lossctl.curve import judge, ordered, step_of, train_of
 from lossctl.errors import BadValue, DataError, UsageError, visible
 from lossctl.loss.spec import Spec, parse
-from lossctl.options import files_parameter, input_parameters
+from lossctl.options import spec_command
 from lossctl.series import Curve, Point, Rules, to_dict
 
 __all__ = ["command"]
@@ -70,13 +69,12 @@ def _own_parameters() -> list[inspect.Parameter]:
 
 
 def _curve_command(text: str) -> Any:
-    parameters = [files_parameter(), *input_parameters(inputs_of(parse(text))), *_own_parameters()]
-    parameters += options(*KEPT, format_={"help": "table, json or csv."})
+    parameters = [*_own_parameters(), *options(*KEPT, format_={"help": "table, json or csv."})]
     required = [
         each.replace(default=inspect.Parameter.empty) if each.default is ... else each for each in parameters
     ]
     help_ = "A plot of the loss over the steps, and what it shows in words."
-    return made_command(text, partial(_run, text), required, help_)
+    return spec_command(text, _run, required, help_)
 
 
 def _run(text: str, files: Sequence[str], **values: Any) -> None:

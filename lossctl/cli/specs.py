@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import typer
@@ -14,9 +14,9 @@ from lossctl.cli.plain import read_plainly
 from lossctl.cli.shared import FLAGS
 from lossctl.errors import DataError, UsageError, visible
 from lossctl.loss.registry import all_losses
-from lossctl.loss.spec import Spec, parse
+from lossctl.loss.spec import parse
 
-__all__ = ["columns_said", "inputs_of", "spec_group"]
+__all__ = ["columns_said", "spec_group"]
 
 _NEGATIVE = re.compile(r"-\s*[0-9.]")
 _TAKING = ("f", "o", "n")  # one-letter options with a value
@@ -116,11 +116,6 @@ def spec_group(build: Callable[[str], Any], metavar: str, summary: str, epilog: 
     def group() -> None: ...
 
     return read_plainly(typer.main.get_command(app))
-
-
-def inputs_of(specs: Sequence[Spec]) -> list[str]:
-    """The inputs of all their losses, each once."""
-    return list(dict.fromkeys(name for spec in specs for term in spec.terms for name in term.bound.inputs))
 
 
 def columns_said(values: dict[str, Any]) -> dict[str, Any]:

@@ -6,20 +6,19 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lossctl.cli.reading import memory, opened, outputs, settings_said
-from lossctl.cli.shared import Option, check_choices, made_command, options
-from lossctl.cli.specs import inputs_of, spec_group
+from lossctl.cli.shared import Option, check_choices, options
+from lossctl.cli.specs import spec_group
 from lossctl.cli.terminal import warn
 from lossctl.errors import UsageError
 from lossctl.loss.kinds import Pooled, Whole
 from lossctl.loss.spec import Spec, parse
-from lossctl.options import files_parameter, input_parameters, point_to_spec
+from lossctl.options import spec_command
 
 __all__ = ["Worst", "command"]
 
@@ -45,8 +44,7 @@ def command(name: str) -> Any:
 
 
 def _worst_command(text: str) -> Any:
-    specs = parse(text)
-    if len(specs) != 1:
+    if len(parse(text)) != 1:
         raise UsageError("worst takes one loss", hint="run it once for each, or add them up with +")
     number = Option(
         *("number", int, 20, ("-n", "--number")),
@@ -55,8 +53,7 @@ def _worst_command(text: str) -> Any:
     parameters = [files_parameter(), *input_parameters(inputs_of(specs)), number.parameter()]
     parameters += options(*KEPT, format_=FORMAT)
     help_ = "The rows with the worst loss, worst first; ties by row number."
-    made = made_command(text, partial(_run, text), parameters, help_)
-    return point_to_spec(made, [term.bound for term in specs[0].terms])
+    return spec_command(text, _run, parameters, help_)
 
 
 def _run(text: str, files: Sequence[str], **values: Any) -> None:
