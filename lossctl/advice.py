@@ -10,13 +10,12 @@ from lossctl.apply import Job
 from lossctl.errors import counted
 from lossctl.loss.params import value_text
 from lossctl.plan import Plan
-from lossctl.result import Score
+from lossctl.result import STATUS_WORDS, Score
 from lossctl.spine import Outcome
 
 __all__ = ["clipped", "warnings_of"]
 
 _ENOUGH = 20  # numbers to judge by
-_WORDS = {"inf": "infinite", "-inf": "minus infinity", "nan": "not a number"}
 
 
 def warnings_of(plan: Plan, outcome: Outcome, scores: Sequence[Score]) -> list[str]:
@@ -29,7 +28,7 @@ def warnings_of(plan: Plan, outcome: Outcome, scores: Sequence[Score]) -> list[s
     for score in scores:
         if not score.group:
             made += [
-                f"{score.spec}: {counted(n, 'row has', 'rows have')} a loss that is {_WORDS[s]}"
+                f"{score.spec}: {counted(n, 'row has', 'rows have')} a loss that is {STATUS_WORDS[s]}"
                 for s, n in score.nonfinite.items()
             ]
     made += _underflowed(plan, outcome, scores)

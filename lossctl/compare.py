@@ -19,7 +19,7 @@ from lossctl.bootstrap import Bootstrap
 from lossctl.errors import DataError, UsageError, visible
 from lossctl.intervals import method_of, require_enough
 from lossctl.resample import FLIPS, Leaf, centres, holm, leaf, p_value, percentiles, poisson, signs, under
-from lossctl.result import Score, plain, status_of
+from lossctl.result import STATUS_WORDS, RowCount, Score, plain, status_of
 from lossctl.state import TermState
 from lossctl.version import __version__
 
@@ -33,11 +33,12 @@ Floats: TypeAlias = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Run:
-    """One system's pass: its name, and the plan, outcome and scores with their group codes."""
+    """One system's pass: its name, and the plan, outcome, rows and scores with their group codes."""
 
     name: str
     plan: Any
     outcome: Any
+    rows: RowCount
     scores: Sequence[Score]
     codes: Sequence[int | None]
 
@@ -83,9 +84,13 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All differences of a comparison and how they were judged; tests: how many Holm corrects for."""
+    """All differences of a comparison and how they were judged.
+
+    rows: what became of the baseline's rows; tests: how many Holm corrects for.
+    """
 
     baseline: str
+    rows: RowCount
     systems: Sequence[str]
     asked: Bootstrap
     method: str
@@ -99,6 +104,7 @@ class Comparison:
             "schema": SCHEMA,
             "lossctl": __version__,
             "baseline": self.baseline,
+            "rows": self.rows.to_dict(),
             "systems": list(self.systems),
             "pairing": self.pairing,
             "level": self.asked.level,
@@ -136,6 +142,7 @@ def compare(runs: Sequence[Run], asked: Bootstrap, pairing: str) -> Comparison:
     ]
     return Comparison(
         first.name,
+        first.rows,
         [run.name for run in runs[1:]],
         asked,
         method_of(asked, first.outcome.buckets.read),
@@ -165,12 +172,10 @@ def _against(first: Run, run: Run, asked: Bootstrap) -> list[Difference]:
         spec = first.plan.specs[at % len(first.plan.specs)]
         direction = direction_of(spec)
         pair = _Pair(first, run, spec, first.codes[at], run.codes[other], direction == "zero")
-        note = ""
-        if score.status != "ok" or its.status != "ok":
-            note = "a value is not a number"
-        elif pair.filled < asked.least:
+        note = _untestable(score, its)
+        if not note and pair.filled < asked.least:
             note = f"fewer than {asked.least} {'rows' if asked.cluster is None else 'clusters'}"
-        else:
+        if not note:
             pairs[at] = pair
         change = pair.exact() if score.status == its.status == "ok" else its.value - score.value
         made.append(
@@ -189,6 +194,13 @@ def _against(first: Run, run: Run, asked: Bootstrap) -> list[Difference]:
     for at, (low, high, p) in _tested(pairs, asked).items():
         made[at] = replace(made[at], low=low, high=high, p=p)
     return made
+
+
+def _untestable(baseline: Score, value: Score) -> str:
+    """Which of the two is no finite number, and what it is instead; empty where both are."""
+    both = {"baseline": baseline.status, "value": value.status}
+    odd = [f"the {name} is {STATUS_WORDS[status]}" for name, status in both.items() if status != "ok"]
+    return " and ".join(odd)
 
 
 def _key(score: Score) -> tuple[str, ...]:

@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from lossctl.errors import DataError, UsageError
+from lossctl.errors import DataError, UsageError, counted
 from lossctl.version import __version__
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA = "lossctl.result/1"
+STATUS_WORDS = {"inf": "infinite", "-inf": "minus infinity", "nan": "not a number", "empty": "of no rows"}
 
 
 def status_of(value: float) -> str:
@@ -51,6 +52,19 @@ class RowCount:
     used: int
     filtered: int = 0
     skipped: int = 0
+
+    @property
+    def text(self) -> str:
+        """What became of all rows."""
+        read = counted(self.read, "row", "rows")
+        return f"{read} read: {self.used:,} used, {self.skipped:,} skipped, {self.filtered:,} filtered"
+
+    @property
+    def warnings(self) -> list[str]:
+        """That rows were skipped, if any were."""
+        if not self.skipped:
+            return []
+        return [f"{self.skipped:,} of {counted(self.read, 'row was', 'rows were')} skipped"]
 
     def to_dict(self) -> dict[str, int]:
         return {"read": self.read, "used": self.used, "filtered": self.filtered, "skipped": self.skipped}

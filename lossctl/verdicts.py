@@ -172,12 +172,9 @@ class Report:
         for account, names in checks.items():
             head = f"{', '.join(names)}: " if len(checks) > 1 else ""
             if verbose:
-                made.append(
-                    f"{head}{account.read:,} rows read: {account.used:,} used, {account.skipped:,} skipped, "
-                    f"{account.filtered:,} filtered"
-                )
-            elif account.skipped:
-                made.append(f"{head}{account.skipped:,} of {account.read:,} rows were skipped")
+                made.append(head + account.text)
+            else:
+                made += [head + warning for warning in account.warnings]
         return made
 
     def to_dict(self) -> dict[str, Any]:

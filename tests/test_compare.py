@@ -129,3 +129,28 @@ def test_as_many_rows_of_a_bucket_are_not_the_same_rows(rows: int, more: list[st
     same = tmp_path / "same.csv"
     same.write_text(first.read_text().replace(",1000,", ",2,").replace(",1,", ",3,"))
     assert lossctl("mae", first, same, "--nan", "skip", *more).returncode == 0
+
+
+def test_an_infinite_value_is_no_evidence_and_said_to_be_infinite(tmp_path: Path) -> None:
+    target = KEY % 2
+    good = saved(tmp_path / "a.parquet", np.where(target, 0.9, 0.1), target)
+    bad = saved(tmp_path / "b.parquet", np.where(I == 1, 1.0 - target, np.where(target, 0.9, 0.1)), target)
+    for pair, note, status in (
+        ((good, bad), "the value is infinite", "inf"),
+        ((bad, good), "the baseline is infinite", "-inf"),
+        ((bad, bad), "the baseline is infinite and the value is infinite", "nan"),
+    ):
+        (found,) = compared("bce", *pair)
+        assert (found["verdict"], found["note"], found["status"]) == ("no evidence", note, status)
+
+
+def test_skipped_rows_are_told(tmp_path: Path) -> None:
+    gaps = np.where(I < 3, np.nan, X)
+    pair = saved(tmp_path / "a.parquet", gaps), saved(tmp_path / "b.parquet", gaps + 1)
+    done = lossctl("mae", *pair, "--nan", "skip")
+    told = [f"{path}: 2 of 60 rows were skipped" for path in pair]
+    assert done.stderr.splitlines() == [f"warning: {each}" for each in told]
+    assert "58 rows paired by row order (60 rows read: 58 used, 2 skipped, 0 filtered)" in done.stdout
+    made = json.loads(lossctl("mae", *pair, "--nan", "skip", "--on", "id", "-f", "json").stdout)
+    assert made["warnings"] == told
+    assert made["rows"] == {"read": 60, "used": 58, "filtered": 0, "skipped": 2}

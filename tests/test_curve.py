@@ -14,9 +14,11 @@ from lossctl.curve import judge, ordered, step_of, train_of
 from lossctl.errors import DataError
 from lossctl.loss.spec import parse
 from lossctl.render.curve import render_csv, render_curves
+from lossctl.result import RowCount
 from lossctl.series import Curve, Finding, Point, Rules
 
 NAN, INF = math.nan, math.inf
+ALL = RowCount(1, 1)
 FALL = [1.0, 0.8, 0.6, 0.5, 0.4, 0.3]
 
 
@@ -133,7 +135,7 @@ def test_overfitting() -> None:
     assert of("overfitting", sparse.series[1].findings)[0].since == 2
     nobody = judge({"a": points(FALL), "b": points(rise)})
     assert of("overfitting", nobody.series[1].findings) == []
-    assert "name it with --train" in render_curves([nobody], Rules(), "s")
+    assert "name it with --train" in render_curves([nobody], Rules(), "s", ALL)
 
 
 def test_train_split_steps_and_directions() -> None:
@@ -156,16 +158,16 @@ def test_train_split_steps_and_directions() -> None:
 )
 def test_plot_keeps_its_width_and_ascii(values: list[float], width: int) -> None:
     curve = judge({"train": points(values), "välid": points(FALL)}, spec="x", train="train")
-    plain = render_curves([curve], Rules(), "s", width=width, encoding="ascii")
+    plain = render_curves([curve], Rules(), "s", ALL, width=width, encoding="ascii")
     assert plain.isascii()
     plot = plain.split("\n\n")[0].splitlines()
     assert max(map(len, plot[1:14])) <= max(min(width, 100), 24 + 13)
-    assert "█" in render_curves([curve], Rules(), "s", width=width)
+    assert "█" in render_curves([curve], Rules(), "s", ALL, width=width)
     assert ("! not finite" in plain) == any(not math.isfinite(v) for v in values)
 
 
 def test_plot_of_the_smallest_range() -> None:
-    assert "4.941e-324" in render_curves([judge({"": points([0.0, 5e-324])})], Rules(), "s")
+    assert "4.941e-324" in render_curves([judge({"": points([0.0, 5e-324])})], Rules(), "s", ALL)
 
 
 def test_csv_is_safe_and_whole() -> None:
@@ -245,3 +247,13 @@ def test_refusals(arguments: tuple[str, ...], code: int, message: str) -> None:
     done = lossctl("curve", "bce", "epochs.csv", *arguments, cwd=DATA)
     assert (done.returncode, done.stdout) == (code, ""), done.stderr
     assert message in done.stderr
+
+
+def test_skipped_rows_are_told(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("step,target,pred\n1,1,2\n2,1,\n3,1,2\n")
+    words = ("curve", "mae", "a.csv", "--by", "step", "--nan", "skip")
+    done = lossctl(*words, cwd=tmp_path)
+    assert done.stderr == "warning: 1 of 3 rows were skipped\n"
+    assert "3 rows read: 2 used, 1 skipped, 0 filtered\n" in done.stdout
+    made = json.loads(lossctl(*words, "-f", "json", cwd=tmp_path).stdout)
+    assert made["warnings"] == ["1 of 3 rows were skipped"]

@@ -114,3 +114,11 @@ def test_value_prints_losses_whatever_the_columns_hold(target: str, tmp_path: Pa
     assert done.stdout == expected
     rows = ("--reduction", "none", "--id", "target", "--id", "pred", "-f", "value")
     assert lossctl("compute", "mae", "p.csv", *rows, cwd=tmp_path).stdout == expected
+
+
+def test_skipped_rows_are_told(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("target,pred\n1,\n1,2\n,1\n")
+    done = lossctl("worst", "mae", "p.csv", "--nan", "skip", "-f", "json", cwd=tmp_path)
+    assert [row["row"] for row in json.loads(done.stdout)] == [1]
+    assert done.stderr == "warning: 2 of 3 rows were skipped\n"
+    assert lossctl("worst", "mae", "p.csv", "--nan", "skip", "-q", cwd=tmp_path).stderr == ""

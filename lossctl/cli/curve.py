@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from lossctl.cli.reading import memory, opened, outputs, settings_said
@@ -95,6 +96,7 @@ def _run(text: str, files: Sequence[str], **values: Any) -> None:
         with progress(values["progress"], dataset.nbytes, dataset.promised_rows) as tick:
             outcome = evaluate(plan, dataset, progress=tick)
         result = to_result(plan, outcome, dataset)
+    result = replace(result, warnings=[*result.warnings, *result.rows.warnings])
     warn(result.warnings, values)
     curves = [_curve(spec, result, values, rules) for spec in specs]
     _write(curves, rules, result, targets, values)
@@ -136,7 +138,8 @@ def _write(
         if format_ == "csv":
             return render_csv(curves)
         digits = values["digits"] or 4
-        return render_curves(curves, rules, values["by"], width=width, digits=digits, encoding=encoding)
+        head = (curves, rules, values["by"], result.rows)
+        return render_curves(*head, width=width, digits=digits, encoding=encoding)
 
     for target in targets:
         with atomic(target.path, clobber=not values["no_clobber"]) as file:

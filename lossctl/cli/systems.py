@@ -72,8 +72,8 @@ class Systems:
         outcome = run(plan, dataset, progress=self.tick)
         plain = replace(plan, settings=replace(plan.settings, ci=None))
         result = to_result(plain, outcome, dataset)
-        self.warnings += result.warnings
-        return Run(path, plan, outcome, result.scores, codes_of(plan))
+        self.warnings += [*result.warnings, *(f"{visible(path)}: {each}" for each in result.rows.warnings)]
+        return Run(path, plan, outcome, result.rows, result.scores, codes_of(plan))
 
     def _same_rows(self, baseline: str, path: str, plan: Any) -> None:
         from lossctl.sources.aligned import batches_of, marked, rows_apart

@@ -50,8 +50,7 @@ def _worst_command(text: str) -> Any:
         *("number", int, 20, ("-n", "--number")),
         {"min": 1, "max": MOST, "metavar": "N", "help": "How many rows."},
     )
-    parameters = [files_parameter(), *input_parameters(inputs_of(specs)), number.parameter()]
-    parameters += options(*KEPT, format_=FORMAT)
+    parameters = [number.parameter(), *options(*KEPT, format_=FORMAT)]
     help_ = "The rows with the worst loss, worst first; ties by row number."
     return spec_command(text, _run, parameters, help_)
 
@@ -78,8 +77,9 @@ def _run(text: str, files: Sequence[str], **values: Any) -> None:
         with progress(values["progress"], dataset.nbytes, dataset.promised_rows) as tick:
             outcome = run(plan, dataset, progress=tick, sample=worst.take)
         tally = outcome.tally
-        check_counts(RowCount(tally.read, tally.used, tally.filtered, tally.skipped), dataset.promised_rows)
-        warn([*dataset.warnings, *clipped(plan, outcome)], values)
+        rows = RowCount(tally.read, tally.used, tally.filtered, tally.skipped)
+        check_counts(rows, dataset.promised_rows)
+        warn([*dataset.warnings, *rows.warnings, *clipped(plan, outcome)], values)
     _write(worst, {name: name in spelt for name in ids}, targets, values)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lossctl.compare import Comparison, Difference
+from lossctl.errors import counted
 from lossctl.render.structured import strict_json
 from lossctl.render.text import cells, markdown_text, pad, shown
 from lossctl.resample import FLIPS
@@ -47,7 +48,8 @@ def _row(each: Difference, grouped: bool, digits: int) -> list[str]:
 
 def _notes(made: Comparison) -> Iterator[str]:
     rows = max((each.rows for each in made.differences), default=0)
-    yield f"baseline {made.baseline}: {rows:,} rows paired by {made.pairing}"
+    left_out = f" ({made.rows.text})" if made.rows.used < made.rows.read else ""
+    yield f"baseline {made.baseline}: {counted(rows, 'row', 'rows')} paired by {made.pairing}{left_out}"
     yield (
         f"{made.method.replace('-', ' ')}, {made.asked.resamples:,} resamples; "
         f"sign-flip test, {FLIPS:,} flips; "

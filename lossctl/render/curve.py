@@ -6,7 +6,9 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 
+from lossctl.errors import counted
 from lossctl.render.text import cells, harmless, pad, shown
+from lossctl.result import RowCount
 from lossctl.series import Curve, Finding, Point, Rules, Series, number
 
 __all__ = ["CURVE_FORMATS", "render_csv", "render_curves"]
@@ -34,6 +36,7 @@ def render_curves(
     curves: Sequence[Curve],
     rules: Rules,
     by: str,
+    rows: RowCount,
     *,
     width: int = 80,
     digits: int = 4,
@@ -48,6 +51,8 @@ def render_curves(
     lines: list[str] = []
     for curve in curves:
         lines += [*_plot(curve, shown(by), width, digits, marks), "", *_words(curve, digits), ""]
+    if rows.used < rows.read:
+        lines.append(rows.text)
     lines.append(
         f"rules: improvement {rules.tolerance:.4g} of the best, patience {rules.patience}; "
         f"worse by {rules.margin:.4g} of the best for the last {rules.recent}"
@@ -143,10 +148,14 @@ def _words(curve: Curve, digits: int) -> Iterator[str]:
 
 
 def _best(series: Series, digits: int) -> str:
-    steps = f"{len(series.points)} step" + ("" if len(series.points) == 1 else "s")
+    steps = counted(len(series.points), "step", "steps")
     if series.best is None:
         return f"{steps}, no best"
     return f"{steps}, best {series.best.value:.{digits}g} at {number(series.best.step)}"
+
+
+def _idle(finding: Finding) -> str:
+    return counted(finding.facts["values"], "value", "values") + " without improvement"
 
 
 def sentence(finding: Finding, direction: str, digits: int = 4) -> str:
@@ -162,7 +171,7 @@ def sentence(finding: Finding, direction: str, digits: int = 4) -> str:
         case "worsening":
             return f"{bad} since {since}: {span}"
         case "plateau":
-            return f"plateau since {since}: {span}, {facts['values']} values without improvement"
+            return f"plateau since {since}: {span}, {_idle(finding)}"
         case "overfitting":
             train = f"{facts['train_from']} to {facts['train_to']}"
             return f"overfitting since {since}: {span}, while train went on from {train}"
@@ -177,6 +186,6 @@ def sentence(finding: Finding, direction: str, digits: int = 4) -> str:
         case "short":
             return f"too short for a trend: {facts['values']} finite, {facts['needed']} needed"
         case "undecided":
-            return f"no trend yet: {span}, {facts['values']} values without improvement"
+            return f"no trend yet: {span}, {_idle(finding)}"
         case _:
             return "no finite value"

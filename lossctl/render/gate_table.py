@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lossctl.errors import counted
 from lossctl.render.text import cells, markdown_code, markdown_text, pad, shown
 from lossctl.verdicts import FAIL, INCONCLUSIVE, NOT_SIGNIFICANT, Report, Rule, Verdict
 
@@ -66,7 +67,7 @@ def summary(report: Report) -> str:
 def compared(verdict: Verdict, rule: Rule, digits: int = DIGITS) -> str:
     """`0.12535 <= 0.13`, with as many digits as it takes to look as it is."""
     if rule.kind == "min-rows":
-        return f"{verdict.rows - verdict.weightless:,} rows < {rule.limit:,.0f}"
+        return f"{counted(verdict.rows - verdict.weightless, 'row', 'rows')} < {rule.limit:,.0f}"
     if verdict.value is None:
         return ""
     if rule.limit is None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from lossctl.errors import counted
 from lossctl.render.delimited import group_names
 from lossctl.result import Part, Result, Score
 
@@ -162,11 +163,7 @@ def _part_name(part: Part) -> str:
 
 
 def _notes(result: Result, verbose: bool) -> Iterator[str]:
-    count = result.rows
-    yield (
-        f"{count.read:,} rows read: {count.used:,} used, {count.skipped:,} skipped, "
-        f"{count.filtered:,} filtered{_ignored(result.scores)}"
-    )
+    yield result.rows.text + _ignored(result.scores)
     making = [f"weighted by {result.columns['weight']}"] if "weight" in result.columns else []
     making += [f"where {result.conditions['where']}"] if "where" in result.conditions else []
     if making:
@@ -180,7 +177,7 @@ def _notes(result: Result, verbose: bool) -> Iterator[str]:
     yield from _interval_notes(result)
     if verbose:
         for file in result.inputs:
-            yield f"read {file.path} ({file.format}, {file.rows:,} rows)"
+            yield f"read {file.path} ({file.format}, {counted(file.rows, 'row', 'rows')})"
         yield from column_notes(result.columns, result.guessed)
 
 
