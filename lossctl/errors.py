@@ -235,7 +235,7 @@ class RowsDisagree(DataError):
 
     def __init__(self, path: str, promised: int, delivered: int) -> None:
         super().__init__(
-            f"the file promises {promised} rows but delivered {delivered}",
+            f"the file promises {counted(promised, 'row', 'rows')} but delivered {delivered:,}",
             path=path,
             hint="the file is damaged or was cut; write it again",
             promised=promised,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lossctl.columns import choose_form
-from lossctl.errors import LossctlError
+from lossctl.errors import LossctlError, counted
 from lossctl.loss.declare import Loss
 from lossctl.loss.kinds import Form
 from lossctl.loss.params import REQUIRED
@@ -51,7 +51,7 @@ class Role:
         if self.shape == "matrix":
             return "a list of vectors"
         return (
-            f"{self.width} numbers"
+            counted(self.width, "number", "numbers")
             if self.width
             else "{} to {} numbers".format(*(self.rows.widths or (0, 0)))
         )

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from lossctl.errors import UsageError, visible
+from lossctl.errors import UsageError, counted, visible
 from lossctl.result import Score
 from lossctl.saved import Entry, Saved, condition_changes, signature_changes
 from lossctl.verdicts import (
@@ -92,7 +92,7 @@ def _verdict(check: Check, score: Score, baseline: Baseline) -> Verdict:
         rules = [Rule("value", INCONCLUSIVE, reason=why)]
     elif check.min_rows is not None and score.counted < check.min_rows:
         more = f" ({score.weightless:,} more have weight 0)" if score.weightless else ""
-        why = f"{score.counted:,} rows{more} < min-rows {check.min_rows:,}"
+        why = f"{counted(score.counted, 'row', 'rows')}{more} < min-rows {check.min_rows:,}"
         rules = [Rule("min-rows", INCONCLUSIVE, limit=float(check.min_rows), reason=why)]
     else:
         rules = _rules(check, score, baseline)

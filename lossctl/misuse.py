@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lossctl.errors import counted
 from lossctl.fits import Case, fit
 from lossctl.loss.registry import all_losses
 from lossctl.tallies import Numbers
@@ -84,7 +85,7 @@ def _tails(case: Case, reading: Reading, errors: Numbers | None) -> list[Warned]
     avoid = [name for name in _tasked("regression", case) if name not in robust]
     share = errors.outliers / errors.finite
     text = (
-        f"{errors.outliers} of {errors.finite} errors ({share:.1%}) are over three interquartile ranges out:"
+        f"{errors.outliers} of {errors.finite} errors ({share:.1%}) lie over three interquartile ranges out:"
     )
     text += " they dominate a squared error"
     return [_warned("outliers", text, avoid, robust)]
@@ -100,8 +101,9 @@ def _gaps(case: Case) -> list[Warned]:
     made = []
     for name, role in (("target", case.target), ("prediction", case.pred)):
         if role is not None and role.stats.missing:
-            text = f"{role.stats.missing} values of the {name} are missing or not finite: the commands skip"
-            made.append(_warned("missing-values", f"{text} those rows (--nan skip)"))
+            many = counted(role.stats.missing, "missing or infinite value", "missing or infinite values")
+            text = f"the {name} has {many}: the commands skip those rows (--nan skip)"
+            made.append(_warned("missing-values", text))
     return made
 
 

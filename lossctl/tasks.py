@@ -99,7 +99,7 @@ def _amounts(case: Case, target: Role, pred: Role, found: Reading, errors: Any) 
     if errors is not None and errors.spread > 0:
         case.given["delta"] = float(f"{1.345 * errors.spread:.2g}")
     if errors is not None and errors.finite and errors.outliers > TAIL * errors.finite:
-        found.tasks = {"outliers": f"{errors.outliers} of {errors.finite} errors are far out", **found.tasks}
+        found.tasks = {"outliers": f"{errors.outliers} of {errors.finite} errors lie far out", **found.tasks}
     if numbers.whole and 0 <= numbers.low <= 3 and pred.numbers.low > 0 and (numbers.distinct or FEW) > 2:
         found.add("counts", "the targets are whole numbers from near 0 up, the predictions positive")
     elif numbers.low > 0 and pred.numbers.low > 0 and numbers.high >= 10 * numbers.low:

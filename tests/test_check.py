@@ -108,7 +108,7 @@ def test_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
         ([1.0, 2.0], [[1.0, 2.0], [1.0]], "target holds one number but pred holds 1 to 2 numbers per row"),
         ([[1.0], [1.0, 2.0]], [[1.0], [1.0, 2.0]], "target holds 1 to 2 numbers but pred holds 1 to 2"),
         ([[1.0, 2.0], [1.0, 2.0]], [1.0, 2.0], "target holds 2 numbers but pred holds one number"),
-        ([[1.0, 2.0], [1.0, 2.0]], [[1.0], [2.0]], "target holds 2 numbers but pred holds 1 numbers"),
+        ([[1.0, 2.0], [1.0, 2.0]], [[1.0], [2.0]], "target holds 2 numbers but pred holds 1 number"),
         ([[1.0, 2.0], [1.0, 2.0]], [[1.0, 2.0], [2.0, 1.0]], None),
         ([0, 1], [[1.0, 2.0], [2.0, 1.0]], None),
         ([[0, 1], [1]], [[[1.0, 2.0], [2.0, 1.0]], [[1.0, 2.0]]], None),

@@ -142,6 +142,10 @@ def test_a_score_is_no_name_of_a_loss() -> None:
 
 SHOWN = [
     ("curve|epsilon-insensitive|g.parquet|--by|n|--margin|0.2", ["worse by 0.2 of the best"]),
+    ("compute|mae|renamed.csv|--pred|p2|-v", ["1 row read: 1 used", "(csv, 1 row)"]),
+    ("check|renamed.csv", ["renamed.csv: csv, 1 row\n"]),
+    ("recommend|renamed.csv|--pred|p2", ["1 row\n"]),
+    ("gate|renamed.csv|--pred|p2|--max|mae=9|--min-rows|2", ["1 row < "]),
     ("compute|mae|g.parquet|--by|g,user", ["g    user  rows"]),
     ("compare|mae|g.parquet|short.parquet|--on|id,n", ["of 60 only in"]),
     (

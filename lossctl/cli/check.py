@@ -9,7 +9,7 @@ import typer
 
 from lossctl.cli.recommend import Asked, survey, survey_command
 from lossctl.cli.terminal import warn
-from lossctl.errors import DataError, visible
+from lossctl.errors import DataError, counted, visible
 
 __all__ = ["command"]
 
@@ -146,7 +146,7 @@ def _shapes(seen: Any, roles: Any) -> list[str]:
 
 def _print(made: dict[str, Any]) -> None:
     for each in made["inputs"]:
-        typer.echo(f"{visible(each['path'])}: {each['format']}, {each['rows']} rows")
+        typer.echo(f"{visible(each['path'])}: {each['format']}, {counted(each['rows'], 'row', 'rows')}")
     typer.echo("")
     rows = [_HEADS, *(_cells(column) for column in made["columns"])]
     widths = [max(len(row[at]) for row in rows) for at in range(len(_HEADS))]

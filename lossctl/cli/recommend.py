@@ -10,7 +10,7 @@ import typer
 
 from lossctl.cli.shared import check_choices, made_command, options
 from lossctl.cli.terminal import warn
-from lossctl.errors import DataError, visible
+from lossctl.errors import DataError, counted, visible
 from lossctl.options import files_parameter, input_parameters
 
 __all__ = ["Asked", "command", "survey", "survey_command"]
@@ -103,7 +103,7 @@ def recommend(asked: Asked) -> None:
 
         typer.echo(strict_json(advice.to_dict(), indent=2))
         return
-    typer.echo(f"{advice.rows} rows")
+    typer.echo(counted(advice.rows, "row", "rows"))
     for view in advice.views:
         _print_view(view)
 
