@@ -15,6 +15,7 @@ from lossctl.arrow import is_list
 from lossctl.errors import AmbiguousColumn, DataError, MissingColumn, visible
 from lossctl.loss.declare import Input
 from lossctl.loss.kinds import Form
+from lossctl.loss.registry import related
 from lossctl.loss.spec import Bound
 from lossctl.ordering import refuse_disorder
 from lossctl.sources.base import Column
@@ -223,12 +224,15 @@ def _refuse_uneven(bound: Bound, feeds: Mapping[str, Feed], schema: Schema) -> N
     narrow = sorted(name for name, feed in feeds.items() if feed.form.shape == "scalar")
     if not (wide and narrow and (bound.loss.pointwise or ("target" in wide and "pred" in narrow))):
         return
+    shapes = {name: feed.form.shape for name, feed in feeds.items()}
+    others = [visible(loss.name) for loss in related(bound.loss, shapes)][:3]
+    more = f"; one number beside a vector is for {' or '.join(others)}" if others else ""
     raise DataError(
         f"{bound.loss.name} compares element by element, but {', '.join(wide)} holds vectors "
         f"and {', '.join(narrow)} one number per row",
         path=schema.path,
         column=",".join(feeds[wide[0]].columns),
-        hint="name as many columns for each",
+        hint=f"name one column for {', '.join(wide)}, or a vector as wide for {', '.join(narrow)}{more}",
     )
 
 

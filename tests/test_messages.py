@@ -187,3 +187,21 @@ def test_carried_numbers_are_numbers_and_may_be_missing(
     made = pq.read_table(target)
     assert [str(field.type) for field in made.schema] == ["int64", "int64", "double", "string", "double"]
     assert made.to_pylist() == rows
+
+
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [("zero-one", "top-k-error"), ("bce", "brier"), ("mse", ""), ("hinge", "multiclass-hinge")],
+)
+def test_a_hint_to_losses_of_a_number_beside_a_vector_can_be_followed(
+    name: str, first: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in.csv").write_text("target,p_0,p_1,p_2\n1,.2,.5,.3\n0,.2,.5,.3\n")
+    words = [str(tmp_path / "in.csv"), "--pred", "p_*"]
+    assert run(["compute", name, *words], False) == 3
+    hint = capfd.readouterr().err
+    assert "name one column for pred, or a vector as wide for target" in hint
+    named = hint.strip().partition("a vector is for ")[2].split(" or ")
+    assert named[0] == first
+    for other in filter(None, named):
+        assert run(["compute", other, *words], False) == 0, other

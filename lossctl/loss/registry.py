@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from lossctl.errors import UnknownName
 from lossctl.loss.declare import _ALIASES, _REGISTRY, Loss
 from lossctl.plugins import load_entry_points
 
-__all__ = ["all_losses", "families", "get", "known_names"]
+__all__ = ["all_losses", "families", "get", "known_names", "related"]
 
 
 @cache
@@ -45,6 +46,19 @@ def all_losses() -> list[Loss]:
     load_entry_points()
     order = {family: at for at, family in enumerate(families())}
     return sorted(_REGISTRY.values(), key=lambda loss: order.get(loss.family, len(order)))
+
+
+def related(loss: Loss, shapes: Mapping[str, str]) -> list[Loss]:
+    """Other losses of one of its tasks whose inputs may have these shapes; its own family first."""
+    found = [
+        other
+        for other in all_losses()
+        if set(other.tasks) & set(loss.tasks)
+        and not other.pointwise
+        and set(other.inputs) == set(shapes)
+        and all(any(form.shape == shapes[name] for form in i.forms) for name, i in other.inputs.items())
+    ]
+    return sorted(found, key=lambda other: other.family != loss.family)
 
 
 def known_names() -> list[str]:
