@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lossctl.columns import choose_form
@@ -17,7 +18,7 @@ from lossctl.loss.spec import Bound, bind
 from lossctl.profile import Profile, Texts, Vectors
 from lossctl.tallies import Numbers
 
-__all__ = ["Case", "Fit", "Role", "fit", "role_of"]
+__all__ = ["Case", "Fit", "Flat", "Role", "fit", "role_of", "stored_flat", "taken_together"]
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,59 @@ def taken_together(target: Role, pred: Role) -> bool:
     return any(_holds(loss, "target", target) and _holds(loss, "pred", pred) for loss in both)
 
 
+@dataclass(frozen=True)
+class Flat:
+    """Vectors in one list per row: the losses that read them by --width, and the width where it follows."""
+
+    losses: tuple[str, ...]
+    width: int | None
+
+    @property
+    def text(self) -> str:
+        losses = ", ".join(self.losses)
+        if self.width is None:
+            return f"the prediction may hold vectors in one list per row, as {losses} can read with --width"
+        return (
+            f"the prediction holds {self.width} numbers for each of the target: "
+            f"vectors in one list per row, as {losses} can read with --width {self.width}"
+        )
+
+
+def stored_flat(target: Role, pred: Role) -> Flat | None:
+    """How a loss could read lists of different lengths: as labels, and the vectors of their classes."""
+    lists = {target.shape, pred.shape} <= {"vector", "sequence"} and len(target.columns + pred.columns) == 2
+    if not lists or not target.numbers.whole:
+        return None
+    width = _per_label(target.rows, pred.rows)
+    if width is None and not _divisible(target.rows, pred.rows):
+        return None
+    stacked = replace(pred, shape="matrix")
+    readers = [
+        loss.name
+        for loss in all_losses()
+        if {"target", "pred"} == set(loss.inputs)
+        and _holds(loss, "target", target)
+        and _holds(loss, "pred", stacked)
+        and (width is not None or all(_aligns(loss, form) for form in loss.inputs["target"].forms))
+    ]
+    return Flat(tuple(readers), width) if readers else None
+
+
+def _per_label(labels: Vectors, flat: Vectors) -> int | None:
+    """How many numbers there are for each label, if it is one count above 1 in all that is known."""
+    few, many = labels.widths or (0, 0), flat.widths or (0, 0)
+    times = many[1] // few[1] if few[1] else 0
+    whole = labels.nulls or flat.nulls or flat.values.size == times * labels.values.size
+    return times if times > 1 and whole and many == (times * few[0], times * few[1]) else None
+
+
+def _divisible(labels: Vectors, flat: Vectors) -> bool:
+    """Whether all lists could be vectors of one width, with a step for every label at least."""
+    few, many = labels.widths or (0, 0), flat.widths or (0, 0)
+    width = math.gcd(*many, flat.values.size)
+    return width > 1 and many[0] >= 2 * few[0] and many[1] >= 2 * few[1]
+
+
 def _holds(loss: Loss, name: str, role: Role) -> bool:
     forms = loss.inputs[name].forms
     if role.shape == "text":
@@ -222,11 +276,16 @@ def _agree(loss: Loss, forms: Mapping[str, Form], roles: Mapping[str, Role]) -> 
 
 
 def _steps_agree(loss: Loss, form: Form, role: Role, roles: Mapping[str, Role]) -> bool:
-    """A label for every step, unless the loss has a class that no label may be (and so aligns by itself)."""
-    if form.shape != "sequence" or form.of is None or form.without in loss.params:
+    """A label for every step, unless the loss aligns them by itself."""
+    if form.shape != "sequence" or form.of is None or _aligns(loss, form):
         return True
     steps = roles[form.of].rows
     return role.rows.widths == steps.lengths and role.rows.values.size == steps.steps
+
+
+def _aligns(loss: Loss, form: Form) -> bool:
+    """Whether the loss finds the steps of its labels by itself: it has a class that no label may be."""
+    return form.without in loss.params
 
 
 def _missing(form: Form, role: Role) -> bool:

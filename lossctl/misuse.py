@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lossctl.errors import counted
-from lossctl.fits import Case, fit
+from lossctl.fits import Case, fit, stored_flat
 from lossctl.loss.registry import all_losses
 from lossctl.tallies import Numbers
 from lossctl.tasks import CLASSES, Reading
@@ -22,7 +22,7 @@ def warnings_of(case: Case, reading: Reading, errors: Numbers | None, picked: li
     """All that looks wrong with using this prediction for this target."""
     made = [*_labels_as_numbers(case, reading, picked), *_scales(case, reading, picked)]
     made += [*_sums(case, reading, picked), *_tails(case, reading, errors), *_imbalance(reading, case)]
-    return [*made, *_gaps(case), *_constant(case), *_misfits(case, reading, picked)]
+    return [*made, *_gaps(case), *_constant(case), *_misfits(case, picked)]
 
 
 def _warned(kind: str, message: str, avoid: list[str] | None = None, use: list[str] | None = None) -> Warned:
@@ -115,7 +115,7 @@ def _constant(case: Case) -> list[Warned]:
     return made
 
 
-def _misfits(case: Case, reading: Reading, picked: list[str]) -> list[Warned]:
+def _misfits(case: Case, picked: list[str]) -> list[Warned]:
     """Why nothing could be recommended."""
     target, pred = case.target, case.pred
     if picked or target is None or pred is None:
@@ -123,8 +123,9 @@ def _misfits(case: Case, reading: Reading, picked: list[str]) -> list[Warned]:
     if target.shape == "text" and pred.shape == "vector":
         text = "the target is text: name the classes in the order of the prediction's columns with --classes"
         return [_warned("text-labels", text)]
+    flat = stored_flat(target, pred)
+    if flat is not None:
+        return [_warned("vectors-in-one-list", flat.text)]
     if target.shape != pred.shape:
         return [_warned("shapes-differ", f"the target is a {target.shape}, the prediction a {pred.shape}")]
-    if reading.tasks:
-        return [_warned("nothing-fits", "no loss of the catalogue takes these values as they are")]
-    return []
+    return [_warned("nothing-fits", "no loss of the catalogue takes these values as they are")]

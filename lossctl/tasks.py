@@ -40,7 +40,7 @@ def recognise(case: Case, errors: Any = None) -> Reading:
         _numbers(case, target, pred, found, errors)
     elif shapes == ("scalar", "vector"):
         _against_vector(case, target, pred, found)
-    elif shapes == ("vector", "vector"):
+    elif shapes == ("vector", "vector") and target.width == pred.width:
         _vectors(case, target, pred, found)
     elif shapes == ("text", "text"):
         _texts(case, target, pred, found)

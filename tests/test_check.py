@@ -23,7 +23,7 @@ def check(capsys: pytest.CaptureFixture[str], *words: object, code: int = 0) -> 
 
 def test_report(capsys: pytest.CaptureFixture[str]) -> None:
     made = check(capsys, DATA / "preds.parquet")
-    assert list(made) == ["schema", "inputs", "rows", "columns", "roles", "groups", "problems"]
+    assert list(made) == ["schema", "inputs", "rows", "columns", "roles", "groups", "problems", "notes"]
     assert made["rows"] == 442
     assert [column["name"] for column in made["columns"]] == ["id", "y_true", "y_pred", "age_band", "w"]
     assert made["roles"]["target"] == {"columns": ["y_true"], "guessed": True, "why": None}
@@ -122,3 +122,38 @@ def test_rows_that_no_loss_compares(
     pq.write_table(pa.table({"target": target, "pred": pred}), file)
     assert run(["check", str(file)], debug=False) == (3 if says else 0)
     assert says is None or says in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("target", "pred", "says"),
+    [
+        (
+            [[0, 1], [1]],
+            [[0.5] * 4, [0.5] * 2],
+            "as pixel-cross-entropy, token-nll, ctc can read with --width 2",
+        ),
+        ([[0, 1], [1, 2]], [[0.2, 0.3, 0.5] * 2] * 2, "token-nll, ctc can read with --width 3"),
+        (
+            [[1, 2], [1]],
+            [[0.1] * 12, [0.1] * 15],
+            "the prediction may hold vectors in one list per row, as ctc",
+        ),
+        ([[1, 2], [1]], [[0.1] * 7, [0.1] * 5], None),
+        ([[0.5, 2], [1]], [[0.1] * 4, [0.1] * 2], None),
+        ([[1, 2], [1]], [[0.1] * 2, [0.1]], None),
+    ],
+)
+def test_vectors_in_one_list_are_no_problem(
+    target: object, pred: object, says: str | None, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "in.parquet"
+    pq.write_table(pa.table({"target": target, "pred": pred}), file)
+    assert run(["check", str(file), "-f", "json"], debug=False) == (0 if says else 3)
+    made = json.loads(capfd.readouterr().out)
+    assert run(["recommend", str(file), "-f", "json"], debug=False) == 0
+    warnings = json.loads(capfd.readouterr().out)["views"][0]["warnings"]
+    (warned,) = [each for each in warnings if each["kind"] in ("vectors-in-one-list", "nothing-fits")]
+    assert (made["notes"], bool(made["problems"])) == ([warned["message"]] if says else [], not says)
+    assert says is None or says in warned["message"]
+    if says and "--width 2" in says:
+        assert run(["compute", "token-nll", str(file), "--width", "2"], debug=False) == 0

@@ -47,6 +47,8 @@ def report(dataset: Any, seen: Any, target: str | None, pred: str | None) -> dic
     columns = [_column(column, seen) for column in dataset.columns]
     roles = {name: _role(schema, name, said) for name, said in (("target", target), ("pred", pred))}
     taken = {name for role in roles.values() for name in role["columns"]}
+    unusable = _problems(seen, roles)
+    problems, notes = (unusable, []) if unusable else _shapes(seen, roles)
     return {
         "schema": SCHEMA,
         "inputs": [InputFile(s.path, s.format, s.rows, s.checksums).to_dict() for s in dataset.sources],
@@ -54,7 +56,8 @@ def report(dataset: Any, seen: Any, target: str | None, pred: str | None) -> dic
         "columns": columns,
         "roles": roles,
         "groups": [c["name"] for c in columns if c["name"] not in taken and _groups(seen, c["name"])],
-        "problems": _problems(seen, roles),
+        "problems": problems,
+        "notes": notes,
     }
 
 
@@ -130,18 +133,22 @@ def _problems(seen: Any, roles: Any) -> list[str]:
             left = numbers.finite if isinstance(numbers, Numbers) else numbers.size - numbers.nulls
             if not left:
                 problems.append(f"column '{name}' for {role} has no usable value")
-    return problems or _shapes(seen, roles)
+    return problems
 
 
-def _shapes(seen: Any, roles: Any) -> list[str]:
-    """Whether any loss takes what a row of the target holds beside what a row of the prediction holds."""
-    from lossctl.fits import role_of, taken_together
+def _shapes(seen: Any, roles: Any) -> tuple[list[str], list[str]]:
+    """Whether any loss takes a row of the target beside one of the prediction: problems and notes."""
+    from lossctl.fits import role_of, stored_flat, taken_together
 
     columns = [tuple(roles[name]["columns"]) for name in ("target", "pred")]
     target, pred = (role_of(seen, names) if names else None for names in columns)
     if target is None or pred is None or taken_together(target, pred):
-        return []
-    return [f"target holds {target.rows_text} but pred holds {pred.rows_text} per row: no loss compares them"]
+        return [], []
+    flat = stored_flat(target, pred)
+    if flat is not None:
+        return [], [flat.text]
+    rows = f"target holds {target.rows_text} but pred holds {pred.rows_text} per row"
+    return [f"{rows}: no loss compares them"], []
 
 
 def _print(made: dict[str, Any]) -> None:
@@ -162,6 +169,8 @@ def _print(made: dict[str, Any]) -> None:
     typer.echo(f"groups: {visible(', '.join(made['groups']) or 'none', 600)}")
     for problem in made["problems"]:
         typer.echo(f"problem: {visible(problem)}")
+    for note in made["notes"]:
+        typer.echo(f"note: {visible(note)}")
 
 
 def _cells(column: dict[str, Any]) -> tuple[str, ...]:

@@ -141,5 +141,11 @@ def _print_view(view: Any) -> None:
 
 def _say(text: str, indent: str) -> None:
     typer.echo(
-        textwrap.fill(visible(text, 2000), 100, initial_indent=indent, subsequent_indent=f"{indent}  ")
+        textwrap.fill(
+            visible(text, 2000),
+            100,
+            initial_indent=indent,
+            subsequent_indent=f"{indent}  ",
+            break_on_hyphens=False,
+        )
     )
