@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from lossctl.errors import counted
 from lossctl.fits import Case, fit, stored_flat
+from lossctl.loss.declare import Loss
 from lossctl.loss.registry import all_losses
 from lossctl.tallies import Numbers
 from lossctl.tasks import CLASSES, Reading
@@ -31,20 +33,26 @@ def _warned(kind: str, message: str, avoid: list[str] | None = None, use: list[s
     return Warned(kind, message, tuple((avoid or [])[:_SHOWN]), tuple((use or [])[:_SHOWN]))
 
 
-def _running(task: str, case: Case, without: frozenset[str]) -> list[str]:
-    """Losses for the task and none of the other tasks that would run on the case."""
-    losses = [loss for loss in all_losses() if task in loss.tasks and not without & set(loss.tasks)]
-    return [loss.name for loss in losses if set(loss.inputs) <= {"target", "pred"} and fit(loss, case)]
+def _running(case: Case, wanted: Callable[[Loss], bool]) -> list[str]:
+    """The wanted losses that would run on the case."""
+    losses = [loss for loss in all_losses() if set(loss.inputs) <= {"target", "pred"} and wanted(loss)]
+    return [loss.name for loss in losses if fit(loss, case)]
 
 
 def _tasked(task: str, case: Case) -> list[str]:
-    return _running(task, case, frozenset())
+    return _running(case, lambda loss: task in loss.tasks)
 
 
 def _labels_as_numbers(case: Case, reading: Reading, picked: list[str]) -> list[Warned]:
-    if not set(reading.tasks) & CLASSES:
+    classes = set(reading.tasks) & CLASSES
+    if not classes:
         return []
-    avoid = _running("regression", case, CLASSES | {"margins", "images"})
+    if "regression" in reading.tasks:
+        text = "if the whole numbers are classes, an error of numbers is misuse: it treats them as amounts"
+        use = _running(case, lambda loss: not classes.isdisjoint(loss.tasks))
+        return [_warned("perhaps-classes", text, [], use)]
+    others = CLASSES | {"margins", "images"}
+    avoid = _running(case, lambda loss: "regression" in loss.tasks and not others & set(loss.tasks))
     text = "the targets are classes: an error of numbers, such as a squared error, treats them as amounts"
     return [_warned("classes-as-numbers", text, avoid, picked)] if avoid else []
 
@@ -57,7 +65,8 @@ def _scales(case: Case, reading: Reading, picked: list[str]) -> list[Warned]:
     numbers = pred.numbers
     stem = pred.columns[0].casefold().rstrip("0123456789_.-")
     probable = "prob" in stem or stem == "p"
-    if probable and not numbers.within(0, 1) and reading.scores != "log-probabilities":
+    graded = reading.scores not in ("log-probabilities", "labels", "values")
+    if probable and graded and not numbers.within(0, 1):
         text = f"named like probabilities, the predictions reach from {numbers.low:.4g} to {numbers.high:.4g}"
         return [_warned("looks-like-logits", f"{text}: they look like logits, use --from-logits", [], picked)]
     if "logit" in stem and numbers.within(0, 1):
@@ -81,14 +90,12 @@ def _sums(case: Case, reading: Reading, picked: list[str]) -> list[Warned]:
 def _tails(case: Case, reading: Reading, errors: Numbers | None) -> list[Warned]:
     if errors is None or "outliers" not in reading.tasks:
         return []
-    robust = _tasked("outliers", case)
-    avoid = [name for name in _tasked("regression", case) if name not in robust]
     share = errors.outliers / errors.finite
     text = (
         f"{errors.outliers} of {errors.finite} errors ({share:.1%}) lie over three interquartile ranges out:"
     )
     text += " they dominate a squared error"
-    return [_warned("outliers", text, avoid, robust)]
+    return [_warned("outliers", text, _running(case, reading.swayed), _tasked("outliers", case))]
 
 
 def _imbalance(reading: Reading, case: Case) -> list[Warned]:

@@ -154,7 +154,7 @@ def _picks(case: Case, reading: Reading, request: _Request) -> list[Pick]:
 
 def _suits(loss: Loss, task: str, reading: Reading) -> bool:
     """Whether the loss takes a target and a prediction and means what they are; margins are no task alone."""
-    if not {"target", "pred"} <= set(loss.inputs) <= _CORE or _misread(loss, reading):
+    if not {"target", "pred"} <= set(loss.inputs) <= _CORE or _misread(loss, reading) or reading.swayed(loss):
         return False
     return task != "margins" or bool((set(loss.tasks) & set(reading.tasks)) - {"margins"})
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lossctl.fits import Case, Role
+from lossctl.loss.declare import Loss
 from lossctl.profile import Texts
 from lossctl.roles import levels
 
@@ -28,6 +29,10 @@ class Reading:
 
     def add(self, task: str, why: str) -> None:
         self.tasks.setdefault(task, why)
+
+    def swayed(self, loss: Loss) -> bool:
+        """Whether far-out errors would decide the loss: it is for regression and claims no more."""
+        return "outliers" in self.tasks and set(loss.tasks) == {"regression"}
 
 
 def recognise(case: Case, errors: Any = None) -> Reading:
@@ -71,8 +76,13 @@ def _two_classes(target: Role) -> bool:
     return (target.only(0.0, 1.0) or target.only(-1.0, 1.0)) and target.numbers.distinct == 2
 
 
-def _labels(target: Role) -> bool:
-    return target.numbers.whole and len(target.numbers.counts or {}) in range(2, FEW + 1)
+def _labels(role: Role) -> bool:
+    return role.numbers.whole and len(role.numbers.counts or {}) in range(2, FEW + 1)
+
+
+def _few_from_zero(role: Role) -> bool:
+    numbers = role.numbers
+    return _labels(role) and numbers.low >= 0 and numbers.finite > 2 * len(numbers.counts or {})
 
 
 def _binary(case: Case, target: Role, pred: Role, found: Reading) -> None:
@@ -102,6 +112,8 @@ def _amounts(case: Case, target: Role, pred: Role, found: Reading, errors: Any) 
         found.tasks = {"outliers": f"{errors.outliers} of {errors.finite} errors lie far out", **found.tasks}
     if numbers.whole and 0 <= numbers.low <= 3 and pred.numbers.low > 0 and (numbers.distinct or FEW) > 2:
         found.add("counts", "the targets are whole numbers from near 0 up, the predictions positive")
+    elif _few_from_zero(target) and _few_from_zero(pred):
+        found.add("multi-class", "targets and predictions are few whole numbers, which may be class numbers")
     elif numbers.low > 0 and pred.numbers.low > 0 and numbers.high >= 10 * numbers.low:
         found.add("positive-targets", "targets and predictions are positive and span a factor of 10 or more")
 

@@ -33,6 +33,8 @@ def advise(capsys: pytest.CaptureFixture[str]) -> Advise:
         assert run(["recommend", str(path), "-f", "json", *options], False) == 0, capsys.readouterr().err
         views: list[dict[str, Any]] = json.loads(capsys.readouterr().out)["views"]
         for view in views:
+            for warning in view["warnings"]:
+                assert not set(warning["avoid"]) & {pick["loss"] for pick in view["recommended"]}, warning
             for pick in view["recommended"]:
                 code = run(shlex.split(pick["command"])[1:], False)
                 assert code == 0, (pick["command"], capsys.readouterr().err)
@@ -120,6 +122,22 @@ def test_outliers(advise: Advise, tmp_path: Path) -> None:
     assert "mse" in warning["avoid"]
     assert "mae" in warning["instead"]
     assert "mse" not in warning["instead"]
+    assert not {"quantile", "mape", "bias"} & set(warning["avoid"])
+
+
+def test_whole_numbers_may_be_classes(advise: Advise, tmp_path: Path) -> None:
+    y = RNG.integers(0, 5, N)
+    pred = np.where(RNG.random(N) < 0.8, y, RNG.integers(0, 5, N))
+    for name in ("pred", "p"):
+        (view,) = advise(write(tmp_path / "a.parquet", **{"target": y, name: pred}))
+        assert tasks(view) == ["regression", "multi-class"]
+        assert {"mse", "zero-one"} <= set(losses(view))
+        assert {kind: each["instead"] for kind, each in kinds(view).items()} == {
+            "perhaps-classes": ["zero-one"]
+        }
+    for other in (pred + 0.5, -pred, np.arange(N)):
+        (view,) = advise(write(tmp_path / "b.parquet", target=y, pred=other))
+        assert "multi-class" not in tasks(view)
 
 
 def test_probabilities_that_are_logits(advise: Advise, tmp_path: Path) -> None:
