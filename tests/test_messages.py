@@ -141,7 +141,7 @@ def test_a_score_is_no_name_of_a_loss() -> None:
 
 
 SHOWN = [
-    ("curve|epsilon-insensitive|g.parquet|--by|n|--margin|0.2", ["worse by 0.2 of the best"]),
+    ("curve|hinge|g.parquet|--by|user|--target|n|--where|n < 2|--margin|0.2", ["worse by 0.2 of the best"]),
     ("compute|mae|renamed.csv|--pred|p2|-v", ["1 row read: 1 used", "(csv, 1 row)"]),
     ("check|renamed.csv", ["renamed.csv: csv, 1 row\n"]),
     ("recommend|renamed.csv|--pred|p2", ["1 row\n"]),
