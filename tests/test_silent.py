@@ -412,3 +412,15 @@ def test_files_of_different_formats_are_warned_of(tool: Tool) -> None:
 def test_a_loss_where_a_command_stands(tool: Tool) -> None:
     said = tool("mae", "a.csv")
     assert (said.code, "write: lossctl compute mae FILE" in said.err) == (2, True)
+
+
+def test_skipped_rows_are_counted_in_every_form(tool: Tool) -> None:
+    Path("gaps.csv").write_text("target,pred\n1,2\n,3\n1,4\n")
+    skipping = ["compute", "mae", "gaps.csv", "--nan", "skip"]
+    for form in ("table", "json", "markdown", "jsonl", "csv", "tsv", "value"):
+        said = tool(*skipping, "-f", form)
+        counted = "1 skipped" in said.out or '"skipped": 1' in said.out
+        assert counted != ("warning: 1 of 3 rows were skipped" in said.err), form
+        assert "skipped" not in tool(*skipping, "-f", form, "--quiet").err
+    for more in ([], ["-o", "rows.parquet"], ["-f", "csv"]):
+        assert "1 of 3 rows were skipped" in tool(*skipping, "--reduction", "none", *more).err

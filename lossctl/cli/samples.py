@@ -56,9 +56,10 @@ def run_samples(plan: Any, dataset: Any, targets: Sequence[Any], values: Mapping
 
         with progress(values["progress"], dataset.nbytes, dataset.promised_rows) as tick:
             outcome = evaluate(plan, dataset, progress=tick, sample=sample)
-        warn([*getattr(dataset, "warnings", ()), *clipped(plan, outcome)], values)
         tally = outcome.tally
-        check_counts(RowCount(tally.read, tally.used, tally.filtered, tally.skipped), dataset.promised_rows)
+        rows = RowCount(tally.read, tally.used, tally.filtered, tally.skipped)
+        check_counts(rows, dataset.promised_rows)
+        warn([*getattr(dataset, "warnings", ()), *rows.warnings, *clipped(plan, outcome)], values)
         for writer in writers:
             writer.close()
         for _, sink in sinks:
