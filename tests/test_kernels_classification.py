@@ -324,6 +324,11 @@ def test_binary_focal_at_the_ends() -> None:
     near(call("binary-focal", y, p), [0.0, 0.0, np.inf, np.inf])
     assert slope("binary-focal", y, p).tolist() == [0.0, 0.0, -np.inf, np.inf]
     assert slope("binary-focal", y, p, gamma=0.0).tolist() == [-1.0, 1.0, -np.inf, np.inf]
+    assert slope("binary-focal", y, p, eps=0.25).tolist() == [0.0] * 4
+    bounded = call("binary-focal", y, p, eps=0.25)
+    near(bounded, call("binary-focal", y, np.clip(p, 0.25, 0.75)), ulps=2)
+    near(call("binary-focal", y, 80.0 * p - 40.0, eps=0.25, from_logits=True), bounded, ulps=4)
+    assert slope("binary-focal", y, 80.0 * p - 40.0, eps=0.25, from_logits=True).tolist() == [0.0] * 4
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0])

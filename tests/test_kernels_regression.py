@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from regression_values import PAIRS, RESIDUAL
 
-from lossctl.errors import UsageError
+import lossctl
+from lossctl.errors import DataError, UsageError
 from lossctl.loss import Loss, Masked
 from lossctl.loss.registry import get
 from lossctl.loss.spec import bind
@@ -142,6 +143,43 @@ def test_tweedie_meets_its_members() -> None:
     close(rows("tweedie-deviance", {"power": 3.0}, **data), inverse, rtol=1e-11)
     with pytest.raises(UsageError, match="power"):
         rows("tweedie-deviance", {"power": 0.5}, **data)
+
+
+def test_tweedie_below_zero() -> None:
+    """At p = −1 a negative target costs 2μ²(|y|/2 + μ/3)."""
+    close(rows("tweedie-deviance", {"power": -1.0}, target=[-1.0, 0.0], pred=[0.5, 3.0]), [1 / 3, 18.0])
+    close(rows("tweedie-deviance", {"power": -1.0}, target=[-1.7e308], pred=[1e-3]), [1.7e302], rtol=1e-14)
+    found = rows("tweedie-deviance", {"power": -0.5}, target=[-1e308], pred=[1e-320])
+    close(found, [1.3333110677606694e-172], rtol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("power", "target", "pred", "column"),
+    [
+        (-1.0, 1.0, -1.0, "pred"),
+        (-1.0, 1.0, 0.0, "pred"),
+        (1.0, -1.0, 1.0, "target"),
+        (1.5, -1.0, 1.0, "target"),
+        (1.5, 1.0, 0.0, "pred"),
+        (3.0, -1.0, 1.0, "target"),
+    ],
+)
+def test_tweedie_domains_are_the_powers(power: float, target: float, pred: float, column: str) -> None:
+    with pytest.raises(DataError, match=f"column '{column}'"):
+        lossctl.compute(f"tweedie-deviance:power={power}", [2.0, target], [2.0, pred])
+
+
+def test_nothing_to_explain() -> None:
+    """0/0 and a constant target; sklearn 1.9.1 gives 1 − r2_score of 1 and 0 there (force_finite)."""
+    for found, plain, bounded in (([1.0, 3.0], math.inf, 1.0), ([2.0, 2.0], math.nan, 0.0)):
+        pair = {"target": [2.0, 2.0], "pred": found}
+        assert lossctl.compute("r2-loss", **pair).value == pytest.approx(plain, nan_ok=True)
+        assert lossctl.compute("r2-loss:finite=true", **pair).value == bounded
+    assert lossctl.compute("r2-loss:finite=true", [2.0, 2.0], [2.0, 1e200]).value == 1.0
+    zero = {"target": [0.0, 0.0], "pred": [0.0, 0.0]}
+    assert lossctl.compute("wape", **zero).value == 0.0
+    assert lossctl.compute("wape", [0.0, 1.0], [0.0, 2.0], reduction="mean").value == 0.5
+    assert lossctl.compute("wape", target=[0.0], pred=[1.0]).value == math.inf
 
 
 @pytest.mark.parametrize(

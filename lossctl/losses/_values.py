@@ -10,11 +10,6 @@ from lossctl.loss import Array
 from lossctl.numeric import row_sum
 
 
-def ratio(numerator: Any, denominator: Any) -> Any:
-    """numerator / denominator."""
-    return numerator / denominator
-
-
 def root_of_ratio(total: Any, weight: Any) -> Any:
     """√(total / weight)."""
     return np.sqrt(total / weight)

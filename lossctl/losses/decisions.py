@@ -34,7 +34,11 @@ Threshold = Annotated[
     range=UNIT,
     tasks=("binary", "multi-class", "multi-label"),
     likes=(
-        like("sklearn", "sklearn.metrics.zero_one_loss", note="takes labels, not probabilities"),
+        like(
+            "sklearn",
+            "sklearn.metrics.zero_one_loss",
+            note="takes labels, not probabilities; a vector of labels is right or wrong as a whole",
+        ),
         like("xgboost", "error", note="error@t is threshold t"),
         like("lightgbm", "binary_error"),
         like("catboost", "ZeroOneLoss", note="raw values; positive above 0"),

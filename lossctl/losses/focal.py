@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any
 
 import numpy as np
@@ -65,6 +66,12 @@ def _binary_parts(y: Array, pred: Array, from_logits: bool) -> tuple[Double, Dou
     return cost, right.times(tail.over(whole)).plus(wrong.times(one.over(whole)))
 
 
+def _ends(eps: float, from_logits: bool) -> tuple[float, float]:
+    """eps and 1 − eps, or their logits."""
+    low, high = eps, 1.0 - eps
+    return (math.log(low / high), math.log(high / (1.0 - high))) if from_logits else (low, high)
+
+
 def _balance(y: Array, alpha: float) -> Double:
     """The weight of a row's truth: alpha for a positive, 1 − alpha for a negative one."""
     ones, alike = np.ones_like(y), np.full_like(y, alpha)
@@ -80,13 +87,14 @@ def _balance(y: Array, alpha: float) -> Double:
         like(
             "keras",
             "keras.losses.BinaryFocalCrossentropy",
-            note="alpha only when asked; clips at 1e-7",
+            eps=1e-7,
+            note="alpha only when asked; clips in float32 to 1 − 1.19e-7: at most 15.94 for y = 0",
         ),
         like("optax", "optax.losses.sigmoid_focal_loss", note="logits only"),
         like("smp", "FocalLoss(mode='binary')", note="logits only"),
         like("monai", "monai.losses.FocalLoss", note="logits only"),
         like("kornia", "kornia.losses.binary_focal_loss_with_logits", alpha=0.25, note="logits only"),
-        like("catboost", "Focal", note="logits; alpha and gamma have no default there"),
+        like("catboost", "Focal", eps=1e-13, note="logits; alpha and gamma have no default there"),
     ),
 )
 def binary_focal(
@@ -96,6 +104,7 @@ def binary_focal(
     gamma: Gamma = 2.0,
     alpha: Annotated[float | None, Param("weight of positives; negatives have 1 − alpha", UNIT)] = None,
     from_logits: FromLogits = False,
+    eps: Eps = 0.0,
 ) -> Array:
     """Binary focal loss: binary cross-entropy in which sure and right rows hardly count.
 
@@ -106,7 +115,7 @@ def binary_focal(
     Avoid when: probabilities must be calibrated (bce): focal is not proper.
     Numerics: 1 − p_t is taken from the other side's logistic, never by subtraction from a rounded 1, and in
         twice the digits, as its error counts γ times. Up to γ = 8 rows are within 2 ulp, within 3 where γ is
-        no multiple of ½.
+        no multiple of ½. eps clips what logits stand for as well.
     See also: bce is gamma = 0; focal for several classes.
     References: Lin, Goyal, Girshick, He & Dollár (2017), Focal Loss for Dense Object Detection.
 
@@ -115,6 +124,8 @@ def binary_focal(
     0.17328679514
     """
     value = np.empty_like(pred)
+    if eps:
+        pred = np.clip(pred, *_ends(eps, from_logits))
     for rows in row_blocks(pred):
         y = target[rows]
         cost, missed = _binary_parts(y, pred[rows], from_logits)
@@ -126,7 +137,9 @@ def binary_focal(
 
 
 @gradient(binary_focal)
-def _(target: Array, pred: Array, *, gamma: float, alpha: float | None, from_logits: bool) -> Array:
+def _(
+    target: Array, pred: Array, *, gamma: float, alpha: float | None, from_logits: bool, eps: float
+) -> Array:
     y, (p, q) = target, _both_sides(pred, from_logits)
     cost, missed = (part.rounded for part in _binary_parts(y, pred, from_logits))
     ease = (1.0 - 2.0 * y) * np.where(missed == 0.0, 0.0, gamma * cost / missed) if gamma else 0.0
@@ -135,7 +148,11 @@ def _(target: Array, pred: Array, *, gamma: float, alpha: float | None, from_log
     else:
         inner = np.where(y == 0.0, 0.0, -y / p) + np.where(y == 1.0, 0.0, (1.0 - y) / q) + ease
     factor = np.ones_like(y) if alpha is None else _balance(y, alpha).rounded
-    return np.where(factor == 0.0, 0.0, factor * missed**gamma * inner)
+    slope = np.where(factor == 0.0, 0.0, factor * missed**gamma * inner)
+    if not eps:
+        return slope
+    low, high = _ends(eps, from_logits)
+    return np.where((pred < low) | (pred > high), 0.0, slope)
 
 
 def _parts(pred: Array, label: Codes | None, form: ScoreForm) -> tuple[Double, Double]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Annotated, Any
 
 import numpy as np
 
-from lossctl.domain import NONNEG
-from lossctl.loss import LARGEST, Array, Pooled, Real, Residual, Whole, gradient, like, loss
-from lossctl.losses._values import ratio, root_of_ratio, root_slope
+from lossctl.domain import NONNEG, Interval
+from lossctl.loss import LARGEST, Array, Param, Pooled, Real, Residual, Whole, gradient, like, loss
+from lossctl.losses._values import root_of_ratio, root_slope
 
 
 def _first(weights: Array, place: int, least: float) -> int:
@@ -87,18 +88,35 @@ def _(residual: Array) -> Array:
     return root_slope(residual)
 
 
+def _unexplained(total: Any, spread: Any, finite: bool) -> Any:
+    share = total / spread
+    return np.where(spread == 0.0, np.sign(total), share) if finite else share
+
+
 @loss(
-    Pooled(ratio, elements="columns", moments=(1,), row=False),
+    Pooled(_unexplained, elements="columns", moments=(1,), row=False),
     aliases=("one-minus-r2",),
     scores=("r2", "r2-score", "r-squared"),
-    range=NONNEG,
+    range=Interval(0.0, math.inf),
     tasks=("regression",),
     likes=(
-        like("sklearn", "1 − sklearn.metrics.r2_score"),
-        like("torchmetrics", "1 − torchmetrics.R2Score"),
+        like("sklearn", "1 − sklearn.metrics.r2_score", finite=True, note="nan for a single row"),
+        like(
+            "torchmetrics",
+            "1 − torchmetrics.R2Score",
+            finite=True,
+            note="a sum of squares up to 1e-4 counts as 0; no value for a single row",
+        ),
     ),
 )
-def r2_loss(target: Real, pred: Real) -> tuple[Array, Array]:
+def r2_loss(
+    target: Real,
+    pred: Real,
+    *,
+    finite: Annotated[
+        bool, Param("a constant target gives 1, or 0 if the prediction is perfect, not inf or nan")
+    ] = False,
+) -> tuple[Array, Array]:
     """Share of the target's variance that the prediction leaves unexplained: 1 − R².
 
     Formula: Σw·r² / Σw·(target − mean)², with the weighted mean of the target.
@@ -107,7 +125,7 @@ def r2_loss(target: Real, pred: Real) -> tuple[Array, Array]:
     Use when: errors should be comparable between targets of different spread; 1 is as good as
         predicting the mean.
     Avoid when: the target hardly varies; with a constant target it is infinite, or undefined when the
-        prediction is perfect too.
+        prediction is perfect too, unless finite.
     Numerics: squares of errors as in mse.
     References: Wright (1921), Correlation and Causation.
 

@@ -26,6 +26,8 @@ from lossctl.loss import (
 from lossctl.losses._pairs import row_pairs
 from lossctl.numeric import row_sum, segment_sum, softplus
 
+UNWEIGHED = "a group without positives enters Σw·score as 1 whatever its weight"
+
 
 def segment_max(values: Array, offsets: Codes) -> Array:
     """Maximum of each non-empty segment."""
@@ -70,7 +72,8 @@ def listnet(
 
     Formula: −Σ_i q_i·log softmax(s)_i over the group's rows, q from the relevances.
     Gradient: softmax(s)·Σq − q.
-    Aggregate: mean over groups; a group without any relevance has no distribution and is ignored.
+    Aggregate: mean over groups; a group without any relevance has no distribution and is ignored, but as
+        given (labels=raw) it costs 0.
     Use when: scores of one query compete with each other.
     Numerics: groups are within 4 ulp: shares are ratios of sums.
     References: Cao, Qin, Liu, Tsai & Li (2007), Learning to Rank: From Pairwise to Listwise Approach.
@@ -82,10 +85,11 @@ def listnet(
     logs = segment_log_softmax(pred, group)
     lengths = np.diff(group)
     total = segment_sum(target, group)
-    used = total > 0.0
+    used = np.ones(len(lengths), bool)
     if labels == "softmax":
-        shares, used = np.exp(segment_log_softmax(target, group)), np.ones(len(lengths), bool)
+        shares = np.exp(segment_log_softmax(target, group))
     elif labels == "normalized":
+        used = total > 0.0
         whole = np.repeat(np.where(used, total, 1.0), lengths)
         shares = target / whole
         faint = (shares < 1e-290) & (target > 0.0)  # digits lost, which a logarithm of 1e300 makes count
@@ -182,11 +186,18 @@ def _gains(target: Array, group: Codes, gain: str) -> Array:
             empty="0",
             note="a group without positives scores 0",
         ),
-        like("xgboost", "1 − ndcg", gain="exponential", note="ties keep the order of the rows"),
+        like("xgboost", "1 − ndcg", gain="exponential", note=f"ties keep the order of the rows; {UNWEIGHED}"),
         like(
-            "lightgbm", "1 − ndcg", gain="exponential", note="ties keep the order of the rows; k is eval_at"
+            "lightgbm",
+            "1 − ndcg",
+            gain="exponential",
+            note=f"k is eval_at; ties keep the order of the rows; {UNWEIGHED}",
         ),
-        like("catboost", "1 − NDCG", note="type=Base; type=Exp is gain=exponential"),
+        like(
+            "catboost",
+            "1 − NDCG",
+            note="type=Base; type=Exp is gain=exponential; ties take the worst order; weights: group_weight",
+        ),
     ),
 )
 def ndcg_loss(

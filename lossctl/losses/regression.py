@@ -61,7 +61,7 @@ def _(residual: Array) -> Array:
         like("torchmetrics", "torchmetrics.MeanAbsoluteError"),
         like("xgboost", "mae"),
         like("lightgbm", "l1"),
-        like("catboost", "MAE"),
+        like("catboost", "MAE", note="takes 1e-6 off each error"),
     ),
 )
 def mae(residual: Residual) -> Array:
@@ -135,7 +135,7 @@ def _(residual: Array, *, delta: float) -> Array:
         like("keras", "keras.losses.LogCosh"),
         like("optax", "optax.losses.log_cosh"),
         like("torchmetrics", "torchmetrics.LogCoshError", note="overflows beyond |r| ≈ 710"),
-        like("catboost", "LogCosh"),
+        like("catboost", "LogCosh", note="a fast logarithm, up to 1e-4 off"),
     ),
 )
 def log_cosh(target: Real, pred: Real) -> Array:

@@ -11,9 +11,10 @@ from lossctl.domain import NONNEG, POSITIVE, Interval
 from lossctl.elementary import log_ratio_parts
 from lossctl.errorfree import Double, two_sum
 from lossctl.loss import Array, Form, Masked, Param, Pooled, Real, gradient, like, loss
-from lossctl.losses._values import ratio, root_of_ratio, root_slope
+from lossctl.losses._values import root_of_ratio, root_slope
 from lossctl.numeric import row_sum
 
+UNBOUNDED = Interval(0.0, math.inf)  # an error at a target of zero costs infinitely much
 AboveMinusOne = Annotated[Array, Form("real", domain=Interval(-1.0, math.inf, open_low=True, open_high=True))]
 
 
@@ -32,10 +33,14 @@ def _log_gap(target: Array, pred: Array) -> Double:
     return log_ratio_parts(Double(*two_sum(pred, one)), Double(*two_sum(target, one)))
 
 
+def _relative(error: Any, size: Any) -> Any:
+    return np.where(error == 0.0, 0.0, error / size)
+
+
 @loss(
-    Pooled(ratio),
+    Pooled(_relative),
     aliases=("wmape", "nd"),
-    range=NONNEG,
+    range=UNBOUNDED,
     tasks=("forecast", "counts"),
     likes=(
         like(
@@ -48,7 +53,7 @@ def _log_gap(target: Array, pred: Array) -> Double:
 def wape(target: Real, pred: Real) -> tuple[Array, Array]:
     """Weighted absolute percentage error: total absolute error over total absolute target.
 
-    Formula: Σ|pred − target| / Σ|target|.
+    Formula: Σ|pred − target| / Σ|target|; 0/0 = 0.
     Gradient: of a row alone sign(pred − target) / Σ|target|.
     Aggregate: a ratio of totals; a row alone gives |r|/|target|.
     Use when: percentage errors are wanted but single targets may be near zero (unlike mape).
@@ -137,13 +142,13 @@ def _(target: Array, pred: Array) -> Array:
 
 @loss(
     aliases=("mean-absolute-percentage-error",),
-    range=NONNEG,
+    range=UNBOUNDED,
     tasks=("forecast", "regression"),
     likes=(
         like("sklearn", "sklearn.metrics.mean_absolute_percentage_error", zero="eps"),
         like("keras", "keras.losses.MeanAbsolutePercentageError", zero="eps", eps=1e-7, scale=100.0),
         like("torchmetrics", "torchmetrics.MeanAbsolutePercentageError", zero="eps", eps=1.17e-06),
-        like("xgboost", "mape", note="no guard either: infinite at a target of zero"),
+        like("xgboost", "mape", note="no guard either: infinite at a target of zero, nan if pred is 0 too"),
         like("lightgbm", "mape", zero="eps", eps=1.0, note="divides by max(1, |target|)"),
         like("catboost", "MAPE", zero="eps", eps=1.0, note="divides by max(1, |target|)"),
         like("utilsforecast", "mape", zero="skip", note="leaves zero targets out"),
@@ -191,7 +196,11 @@ def _(target: Array, pred: Array, *, zero: str, eps: float, scale: float) -> Arr
     range=NONNEG,
     tasks=("forecast", "regression"),
     likes=(
-        like("torchmetrics", "torchmetrics.SymmetricMeanAbsolutePercentageError"),
+        like(
+            "torchmetrics",
+            "torchmetrics.SymmetricMeanAbsolutePercentageError",
+            note="clamps the denominator at 1.17e-6",
+        ),
         like("catboost", "SMAPE", scale=200.0),
         like("utilsforecast", "smape", scale=1.0),
     ),

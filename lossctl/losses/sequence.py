@@ -173,7 +173,12 @@ def _(
     best=None,
     tasks=("sequences",),
     likes=(
-        like("torch", "torch.nn.CTCLoss", per_target=True, note="an empty target is divided by 1"),
+        like(
+            "torch",
+            "torch.nn.CTCLoss",
+            per_target=True,
+            note="an empty target is divided by 1; its sum and none divide nothing: per-target=false",
+        ),
         like("keras", "keras.losses.CTC", note="logits; class 0 is both blank and padding"),
         like("optax", "optax.losses.ctc_loss", note="logits; about 1e5 instead of inf where no path exists"),
     ),

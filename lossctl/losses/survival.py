@@ -71,7 +71,7 @@ def _efron(group: NDArray[np.int64], w: Array, log_share: Array, groups: int) ->
     tasks=("survival",),
     scale_free=False,
     likes=(
-        like("xgboost", "cox-nloglik", ties="breslow", note="its predictions are e^pred"),
+        like("xgboost", "cox-nloglik", ties="breslow", note="its predictions are e^pred; ignores weights"),
         like("lifelines", "−CoxPHFitter.log_likelihood_", exists=False, note="sum over events, Efron's ties"),
         like("catboost", "Cox", exists=False, note="sum over events"),
     ),

@@ -52,7 +52,12 @@ def _(target: Array, pred: Array, *, eps: float) -> Array:
     best=-1.0,
     tasks=("similarity",),
     likes=(
-        like("keras", "keras.losses.CosineSimilarity", note="the metric of that name has the other sign"),
+        like(
+            "keras",
+            "keras.losses.CosineSimilarity",
+            eps=1e-7,
+            note="each norm at least 1e-7; the metric of that name has the other sign",
+        ),
         like("torch", "−torch.nn.CosineSimilarity", eps=1e-8, note="each norm at least 1e-8"),
         like("optax", "−optax.losses.cosine_similarity", note="a zero vector gives nan there"),
         like("torchmetrics", "−torchmetrics.CosineSimilarity", note="sums over rows unless told otherwise"),

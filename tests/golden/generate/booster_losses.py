@@ -343,6 +343,15 @@ def catboost_() -> Golden:
         target=Y,
         pred=P,
     )
+    far = [30.0, -40.0, -30.0, 40.0, 0.5, -0.5]
+    g.add(
+        "binary-focal:from-logits=true:alpha=0.25:gamma=2",
+        "catboost Focal:focal_alpha=0.25;focal_gamma=2",
+        of_catboost("Focal:focal_alpha=0.25;focal_gamma=2", [0.0, 1.0] * 3, far),
+        like="catboost",
+        target=[0.0, 1.0] * 3,
+        pred=far,
+    )
     g.add("smape", "catboost SMAPE", of_catboost("SMAPE", Y, P), like="catboost", target=Y, pred=P)
     g.add(
         "cross-entropy:from-logits=true",

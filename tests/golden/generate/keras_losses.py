@@ -100,6 +100,9 @@ def probabilities(g: Golden) -> None:
                 label_smoothing=s,
             )
     rows(g, "bce", "binary_crossentropy", d.BIN, d.PROB_END, likes=("keras",))
+    # Keras takes the power of what is not clipped yet
+    focal = "binary_focal_crossentropy"
+    rows(g, "binary-focal", focal, d.BIN, d.PROB_END, likes=("keras",), rtol=3e-7, atol=1e-20)
     for gamma in (2.0, 0.5):
         for alpha in (None, 0.25, 0.6):
             spec = options(gamma=gamma, alpha="none" if alpha is None else alpha)
@@ -194,6 +197,8 @@ def probabilities(g: Golden) -> None:
     for pred in (d.PROBS, d.PROBS_END):
         rows(g, "kl", "kl_divergence", d.SOFT_ROWS, pred, likes=("keras",), rtol=1e-11)
     rows(g, "cosine-proximity", "cosine_similarity", d.A, d.B)
+    short = [[1e-8, 0.0], [3e-8, 4e-8], [0.0, 0.0]]
+    rows(g, "cosine-proximity", "cosine_similarity", short, [[1.0, 0.0]] * 3, likes=("keras",))
 
 
 def regions(g: Golden) -> None:

@@ -226,6 +226,16 @@ def groups(g: Golden) -> None:
         like="optax",
         **rank,
     )
+    score, relevance = [[0.5, -0.25], [1.0, 2.0]], [[0.0, 0.0], [1.0, 0.0]]
+    g.add(
+        "listnet",
+        "optax.losses.ranking_softmax_loss, a group without relevance",
+        o.ranking_softmax_loss(jnp.array(score), jnp.array(relevance)),
+        like="optax",
+        group=[1, 1, 2, 2],
+        target=[x for row in relevance for x in row],
+        pred=[x for row in score for x in row],
+    )
 
 
 def regions(g: Golden) -> None:

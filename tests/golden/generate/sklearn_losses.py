@@ -74,6 +74,13 @@ def regression(g: Golden) -> None:
         pred=d.P,
     )
     pairs(g, "r2-loss", "r2_score", d.Y_TAIL, d.P_TAIL, reduction="pooled", flip=True)
+    level, mixed = [2.0, 2.0, 2.0], [[2.0, 1.0], [2.0, 3.0], [2.0, 5.0]]
+    for target, pred in (
+        (level, [1.0, 2.0, 3.0]),
+        (level, level),
+        (mixed, [[1.0, 1.0], [2.0, 3.5], [3.0, 5.0]]),
+    ):
+        pairs(g, "r2-loss:finite=true", "r2_score", target, pred, reduction="pooled", flip=True)
     pairs(g, "msle", "mean_squared_log_error", d.COUNT, d.RATE, weight=d.W)
     pairs(g, "msle", "mean_squared_log_error", [1.0, 0.0], [-0.5, 2.0])
     pairs(g, "rmsle", "root_mean_squared_log_error", d.COUNT, d.RATE, weight=d.W, reduction="pooled")
@@ -86,6 +93,18 @@ def regression(g: Golden) -> None:
             f"tweedie-deviance:power={power}",
             "mean_tweedie_deviance",
             target,
+            d.RATE,
+            weight=d.W,
+            power=power,
+        )
+    any_sign = [-1.0, 2.0, 0.0, -30.0, 1e-3, 4.0]
+    pairs(g, "tweedie-deviance:power=0", "mean_tweedie_deviance", any_sign, d.P, weight=d.W, power=0)
+    for power in (-1, -1.5, -0.1):
+        pairs(
+            g,
+            f"tweedie-deviance:power={power}",
+            "mean_tweedie_deviance",
+            any_sign,
             d.RATE,
             weight=d.W,
             power=power,

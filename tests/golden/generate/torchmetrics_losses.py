@@ -53,6 +53,24 @@ def regression(g: Golden) -> None:
     for name, fn in (("mape", mape), ("smape", smape)):
         value = fn(tensor(zero["pred"]), tensor(zero["target"]))
         g.add(name, f"torchmetrics.functional.{fn.__name__}", value, like="torchmetrics", **zero)
+    none = {"target": [0.0, 0.0], "pred": [0.0, 0.0]}
+    g.add(
+        "wape",
+        "torchmetrics.functional.weighted_mean_absolute_percentage_error",
+        r.weighted_mean_absolute_percentage_error(tensor(none["pred"]), tensor(none["target"])),
+        reduction="pooled",
+        **none,
+    )
+    for found in ([1.0, 2.0, 3.0], [2.0, 2.0, 2.0]):
+        level = {"target": [2.0, 2.0, 2.0], "pred": found}
+        g.add(
+            "r2-loss",
+            "1 - torchmetrics.functional.r2_score",
+            1 - r.r2_score(tensor(level["pred"]), tensor(level["target"])),
+            like="torchmetrics",
+            reduction="pooled",
+            **level,
+        )
     two = {"target": d.Y_2D, "pred": d.P_2D}
     g.add(
         "rmse",
