@@ -275,15 +275,9 @@ def _feed(
     return made
 
 
-def _holds(condition: str, params: Mapping[str, Any]) -> bool:
-    """Whether `flag` is set, or `parameter=choice` is the choice made."""
-    name, equals, choice = condition.partition("=")
-    return params.get(name) == choice if equals else bool(params.get(name))
-
-
 def choose_form(bound: Bound, item: Input, vector: bool, others: bool) -> Form:
     """The form that fits: conditional forms by their flag, vectors for lists, labels beside vectors."""
-    active = [f for f in item.forms if f.when and _holds(f.when, bound.params)]
+    active = [f for f in item.forms if f.holds(bound.params)]
     forms = active or [f for f in item.forms if f.when is None]
     if vector:
         shaped = [f for f in forms if f.shape != "scalar"]

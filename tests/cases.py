@@ -99,16 +99,10 @@ class Case:
         return rng.choice(legal if ignore is None else [*legal, ignore], shape)
 
 
-def met(form: Form, params: Mapping[str, Any]) -> bool:
-    """Whether the parameters fulfil a conditional form's `when`."""
-    name, _, choice = (form.when or "").partition("=")
-    return params.get(name) == choice if choice else bool(params.get(name))
-
-
 def layouts(bound: Bound) -> Iterator[tuple[str, dict[str, Form]]]:
     """The ways the inputs may arrive: numbers, vectors, and labels beside vectors."""
     shaped = {
-        name: [f.shape != "scalar" for f in item.forms if f.when is None or met(f, bound.params)]
+        name: [f.shape != "scalar" for f in item.forms if f.when is None or f.holds(bound.params)]
         for name, item in bound.inputs.items()
     }
     seen = []

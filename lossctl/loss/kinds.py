@@ -23,10 +23,10 @@ class Form(NamedTuple):
 
     kind: what a value means; shape: values per row; domain: where the values must lie; width: exact
     length of a vector; sums_to_one: rows should, and a warning counts those that do not. when: name of
-    the boolean parameter, or `parameter=choice`, under which this form replaces the unconditional
-    ones. For labels, of: the
-    input whose width is the number of classes; ignore: the parameter holding a label outside them that
-    is legal; names: the parameter holding class names for text labels;
+    the boolean parameter, or `parameter=choice` or `parameter<number`, under which this form replaces the
+    unconditional ones. For labels, of: the input whose width is the number of classes; ignore: the
+    parameter holding a label outside them that is legal; names: the parameter holding class names for text
+    labels;
     length: the list parameter with one entry per value of a vector; without: the parameter holding
     a class that no label may be.
     """
@@ -46,8 +46,19 @@ class Form(NamedTuple):
     def __str__(self) -> str:
         size = {"scalar": "", "vector": " vector", "sequence": " sequence", "matrix": " matrix"}[self.shape]
         bounds = "" if self.kind in ("label", "text", "group", "sign", "binary") else f" in {self.domain}"
-        flag = f" with --{self.when.replace('_', '-').replace('=', ' ')}" if self.when else ""
-        return f"{self.kind}{size}{bounds}{flag}"
+        shown = (self.when or "").replace("_", "-").replace("=", " ").replace("<", " < ")
+        return f"{self.kind}{size}{bounds}{f' with --{shown}' if shown else ''}"
+
+    def holds(self, params: Mapping[str, Any]) -> bool:
+        """Whether there is a condition and the parameters meet it."""
+        name, less, limit = (self.when or "").partition("<")
+        if less:
+            return bool(params[name] < float(limit))
+        name, equals, choice = name.partition("=")
+        value = params.get(name)
+        if not equals:
+            return bool(value)
+        return bool(value == (float(choice) if isinstance(value, float) else choice))
 
 
 class Ragged(NamedTuple):

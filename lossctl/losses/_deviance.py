@@ -29,6 +29,16 @@ def general_deviance(y: Array, mu: Array, p: float) -> Array:
     return np.where(y == mu, 0.0, value)
 
 
+def below_zero(y: Array, mu: Array, p: float) -> Array:
+    """The deviance for p < 0, y < 0 and μ > 0, which has no power of y: μ^(1−p)·(2|y|/(1−p) + 2μ/(2−p))."""
+    by_y, by_mu = (1 / (whole - Fraction(p)) for whole in (1, 2))
+    parts = [
+        Double(x).times(Double(np.full_like(x, float(f)), np.full_like(x, float(f - Fraction(float(f))))))
+        for x, f in ((-y, by_y), (mu, by_mu))
+    ]
+    return _times_power(2.0, mu, 1.0 - p, parts[0].plus(parts[1]).rounded)
+
+
 def _reach(p: float) -> float:
     """|y − μ| over their mean up to which the series is as good as the formula."""
     return 0.7 / max(1.0, 0.5 * abs(p))

@@ -11,7 +11,7 @@ from lossctl.domain import NONNEG, POSITIVE, REAL, Interval
 from lossctl.errorfree import Double, difference, finite_rest, two_sum
 from lossctl.loss import Array, Form, Nonneg, Param, Positive, Real, gradient, like, loss
 from lossctl.losses._counts import factorials, gamma_deviance_of, half_deviance_of_log, none_counted
-from lossctl.losses._deviance import general_deviance
+from lossctl.losses._deviance import below_zero, general_deviance
 from lossctl.numeric import xlogy
 from lossctl.special import HALF_LOG_TAU, digamma, log_factorial_rest, relative_entropy
 
@@ -28,6 +28,8 @@ Variance = Annotated[
     Form("positive", domain=POSITIVE),
     Form("nonneg", domain=NONNEG, when="eps"),
 ]
+Amount = Annotated[Array, Form("nonneg", domain=NONNEG), Form("real", when="power<1")]
+Expected = Annotated[Array, Form("positive", domain=POSITIVE), Form("real", when="power=0")]
 Full = Annotated[bool, Param("add the terms that do not depend on the prediction")]
 
 
@@ -282,8 +284,8 @@ def _(target: Array, pred: Array) -> Array:
     ),
 )
 def tweedie_deviance(
-    target: Nonneg,
-    pred: Positive,
+    target: Amount,
+    pred: Expected,
     *,
     power: Annotated[
         float, Param("variance ∝ mean^power: 0 normal, 1 Poisson, 2 gamma, 3 inverse Gaussian", gap=OPEN_UNIT)
@@ -291,7 +293,8 @@ def tweedie_deviance(
 ) -> Array:
     """Tweedie deviance: one family from squared error over Poisson to gamma and beyond.
 
-    Formula: 2(y^(2−p)/((1−p)(2−p)) − y·μ^(1−p)/(1−p) + μ^(2−p)/(2−p)), with its limits at p = 1 and 2.
+    Formula: 2(y^(2−p)/((1−p)(2−p)) − y·μ^(1−p)/(1−p) + μ^(2−p)/(2−p)), with its limits at p = 1 and 2; for
+        p < 0 without the first term where y < 0.
     Gradient: 2(μ − y)·μ^(−p).
     Use when: targets are zero or positive amounts, such as insurance claims (1 < p < 2).
     Avoid when: a target is zero and p ≥ 2: there is no such distribution and the value is infinite.
@@ -306,6 +309,10 @@ def tweedie_deviance(
     p = power
     if p == 0.0:
         return (pred - target) ** 2
+    if p < 0.0:
+        below = target < 0.0
+        above = general_deviance(np.where(below, 0.0, target), pred, p)
+        return np.where(below, below_zero(target, pred, p), above)
     outside = target <= 0.0 if p >= 2.0 else np.zeros(target.shape, bool)
     y = np.where(outside, 1.0, target)
     if p == 1.0:

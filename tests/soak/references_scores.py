@@ -89,7 +89,8 @@ def tweedie_deviance(target: N, pred: N, power: N) -> N:
     a, b = 2 - power, 1 - power
     if target == 0 and power >= 2:
         return mp.inf
-    return 2 * (target**a / (a * b) - target * pred**b / b + pred**a / a)
+    first = target**a / (a * b) if target > 0 else 0
+    return 2 * (first - target * pred**b / b + pred**a / a)
 
 
 # --- two classes, margins, pairs of scores
