@@ -168,7 +168,7 @@ def _(
             ignore_index=-100,
             soft_norm="rows",
             note="logits, or log-probabilities for NLLLoss; soft targets with class weights are divided by "
-            "N; the sum of ignored rows alone is 0",
+            "N; the sum of ignored rows alone is 0; reduction='none' gives w·l",
         ),
         like(
             "keras",
@@ -207,7 +207,8 @@ def cross_entropy(
 
     Formula: −log p_y; for soft targets −Σ_k q_k·log p_k; from logits z: log Σ e^z − z_y.
     Gradient: with respect to logits softmax(z) − q; to log-probabilities −q; to probabilities −q/p.
-    Aggregate: with class weights Σw·l / Σw, where a row's weight is its class's.
+    Aggregate: with class weights Σw·l / Σw, where a row's weight is its class's; the row's own value, as
+        --reduction none and worst have it, is l.
     Use when: exactly one of several classes is right and probabilities matter.
     Avoid when: several labels may hold at once (bce over vectors).
     Numerics: logits are shifted by their maximum, whose own term is kept apart (log1p); a masked logit of −∞
