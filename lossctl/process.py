@@ -11,7 +11,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any
 
-LEAST = 400 << 20
+LEAST = 440 << 20
 PIPE_CLOSED = 141
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SHORT = frozenset("qv")  # one-letter flags that may stand before f in one word: -qf json
