@@ -8,11 +8,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from lossctl.doubles import EXACT, TOO_LONG
 from lossctl.errors import DataError
 
 Mask = NDArray[np.bool_]
-EXACT = 1 << 53  # whole numbers up to here are doubles
-TOO_LONG = "is too long for a double to hold exactly"
 
 _WIDTHS = {
     pa.float64(): np.float64,
@@ -107,19 +106,6 @@ def _decimals(array: pa.Array) -> NDArray[np.float64]:
             if int(made[at]) != found[at]:
                 raise DataError(f"{int(found[at])} {TOO_LONG}", hint="store it as a float, or rescale")
     return made
-
-
-def inexact(values: NDArray[Any]) -> Mask | None:
-    """Where whole numbers are not doubles; None where all are, or the type has no others."""
-    if values.dtype.kind not in "iu" or values.dtype.itemsize < 8 or not values.size:
-        return None
-    if int(values.max()) <= EXACT and int(values.min()) >= -EXACT:
-        return None
-    with np.errstate(invalid="ignore"):
-        back = values.astype(np.float64)
-        # The cast back is undefined at 2^63 and beyond, which a double holds exactly only as a power of two.
-        lost: Mask = (np.abs(back) >= EXACT) & ((back >= 2.0**63) | (back.astype(values.dtype) != values))
-    return lost if lost.any() else None
 
 
 def list_parts(array: pa.Array) -> tuple[pa.Array, NDArray[np.int64], Mask | None]:

@@ -12,9 +12,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lossctl.arrow import TOO_LONG, holds, inexact, is_list, list_parts, list_width, numbers
+from lossctl.arrow import holds, is_list, list_parts, list_width, numbers
 from lossctl.columns import Feed
 from lossctl.domain import REAL
+from lossctl.doubles import TOO_LONG, inexact
 from lossctl.errors import BadValue, DataError
 
 Mask = NDArray[np.bool_]

@@ -182,10 +182,10 @@ class MissingColumn(DataError):
     def __init__(
         self, role: str, name: str | None, available: Iterable[str], *, path: str | None = None
     ) -> None:
-        names = list(available)
+        self.names = names = list(available)
+        self.guessed = name is None
         if name is None:
-            message = f"no column for {role}"
-            hint = f"name it with --{role}; columns are: {_listed(names)}"
+            message, hint = f"no column for {role}", None
         else:
             near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
             folded = [n for n in names if n.strip().casefold() == name.strip().casefold()]
@@ -193,6 +193,12 @@ class MissingColumn(DataError):
             message = f"no column '{visible(name)}' for {role}"
             hint = (f"closest: {_listed(closest)}; " if closest else "") + f"columns are: {_listed(names)}"
         super().__init__(message, path=path, hint=hint, role=role, name=name, available=names)
+        self.by(f"with --{role}")
+
+    def by(self, way: str) -> None:
+        """Say how a column is named where none was."""
+        if self.guessed:
+            self.hint = f"name it {way}; columns are: {_listed(self.names)}"
 
 
 class AmbiguousColumn(DataError):
@@ -203,10 +209,14 @@ class AmbiguousColumn(DataError):
         super().__init__(
             f"several columns could be {role}: {_listed(names)}",
             path=path,
-            hint=f"choose one with --{role}",
             role=role,
             candidates=names,
         )
+        self.by(f"with --{role}")
+
+    def by(self, way: str) -> None:
+        """Say how one of them is chosen."""
+        self.hint = f"choose one {way}"
 
 
 class BadRow(DataError):

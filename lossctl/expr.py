@@ -25,6 +25,7 @@ from typing import Any, Literal, NamedTuple, NoReturn, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from lossctl.doubles import TOO_LONG
 from lossctl.errors import BadSpec, MissingColumn, UnknownName, visible
 
 __all__ = ["FUNCTIONS", "Coded", "Program", "compile_number", "compile_truth"]
@@ -263,9 +264,7 @@ class _Compiler:
         if type(value) not in (int, float) or value > np.finfo(np.float64).max.item():
             self.refuse("a number up to 1.7976931348623157e308 is expected here", node, hint)
         if type(value) is int and int(float(value)) != value:
-            self.refuse(
-                f"{value} is too long for a double to hold exactly", node, "compare texts, or rescale"
-            )
+            self.refuse(f"{value} {TOO_LONG}", node, "compare texts, or rescale")
         node.value = int(value) if value < 1e15 and value == int(value) else float(value)
         return float(value)
 

@@ -42,8 +42,11 @@ def dictionary_codes(column: pa.Array) -> tuple[Codes, list[str], int | None]:
 
     Numbers group by their text, so that CSV and Parquet give the same groups; NaN is null, and -0 is 0.
     """
+    return _coded(_plain(column))
+
+
+def _coded(column: pa.Array) -> tuple[Codes, list[str], int | None]:
     if not pa.types.is_dictionary(column.type):
-        column = _plain(column)
         if not pa.types.is_string(column.type):
             column = column.cast(pa.string())
         column = column.dictionary_encode()
@@ -96,7 +99,7 @@ class GroupTable:
         combined: Codes | None = None
         for position, name in enumerate(self.columns):
             column = _plain(batch.column(name))
-            local, words, null = dictionary_codes(column)
+            local, words, null = _coded(column)
             if null is not None and keep is not None:
                 missing = np.flatnonzero(keep & ~np.asarray(column.is_valid().to_pylist(), np.bool_))
                 null = int(missing[0]) if len(missing) else None

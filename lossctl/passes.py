@@ -99,11 +99,9 @@ def _planned(each: Pass, threads: int) -> Any:
     try:
         return make_plan(list(each.specs.values()), _settings(each, threads), each.dataset)
     except (MissingColumn, AmbiguousColumn) as error:
-        role = str(error.facts.get("role"))
-        if error.hint and role not in ("target", "pred"):  # the options that a gate has
-            key = role.replace("-", "_")
-            ways = f"in the spec, as LOSS:{key}=COLUMN, or as {key} = 'COLUMN' under [data]"
-            error.hint = error.hint.replace(f"with --{role}", ways)
+        key = str(error.facts["role"]).replace("-", "_")
+        if key not in ("target", "pred"):  # the options that a gate has
+            error.by(f"in the spec, as LOSS:{key}=COLUMN, or as {key} = 'COLUMN' under [data]")
         raise
 
 

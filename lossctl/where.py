@@ -8,12 +8,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lossctl.arrow import TOO_LONG, holds, inexact, numbers, valid_bits
+from lossctl.arrow import holds, numbers, valid_bits
 from lossctl.columns import Schema
+from lossctl.doubles import TOO_LONG, inexact, lost_of
 from lossctl.errors import DataError, visible
 from lossctl.expr import Coded, Program, compile_truth
 from lossctl.groups import dictionary_codes
-from lossctl.sources.literals import lost_of
 
 __all__ = ["Filter"]
 

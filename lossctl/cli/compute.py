@@ -19,8 +19,6 @@ from lossctl.options import compute_command
 
 __all__ = ["command"]
 
-_COUNTING = ("table", "json", "markdown")  # formats that say what became of all rows
-
 
 def command(name: str) -> Any:
     """The `compute` group."""
@@ -65,12 +63,13 @@ def run(text: str, files: Sequence[str], **values: Any) -> None:
 def _aggregate(plan: Any, dataset: Any, targets: Sequence[Any], values: Mapping[str, Any]) -> None:
     from lossctl.aggregate import to_result
     from lossctl.cli.progress import progress
+    from lossctl.render import ACCOUNTING
     from lossctl.spine import run as evaluate
 
     with progress(values["progress"], dataset.nbytes, dataset.promised_rows) as tick:
         outcome = evaluate(plan, dataset, progress=tick)
     result = to_result(plan, outcome, dataset)
-    skipped = [] if values["format_"] in _COUNTING else result.rows.warnings
+    skipped = [] if values["format_"] in ACCOUNTING else result.rows.warnings
     warn([*result.warnings, *skipped], values)
     write_result(result, targets, values)
     verdict(result, values["fail_above"], values["fail_below"])

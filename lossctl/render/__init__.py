@@ -5,9 +5,10 @@ from __future__ import annotations
 from lossctl.errors import BadValue, UnknownName
 from lossctl.result import Result
 
-__all__ = ["DIGITS", "FORMATS", "render"]
+__all__ = ["ACCOUNTING", "DIGITS", "FORMATS", "render"]
 
 FORMATS = ("table", "json", "jsonl", "csv", "tsv", "markdown", "value")
+ACCOUNTING = ("table", "json", "markdown")  # these say what became of all rows
 DIGITS = 6
 _MOST_DIGITS = 17
 

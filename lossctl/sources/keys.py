@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lossctl.arrow import from_numpy, numbers, valid_bits
+from lossctl.doubles import EXACT
 from lossctl.errors import BadRow, DataError, visible
 from lossctl.sources.base import Column, kind
 
@@ -23,7 +24,6 @@ Words: TypeAlias = NDArray[np.uint64]
 
 __all__ = ["Index", "KeyReader", "Keys", "key_kind"]
 
-_EXACT = 2.0**53  # itself what 2**53 + 1 rounds to
 _ODD = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93))
 _HALF = np.uint64(32)
 _ENDS = np.array([(1 << 8 * n) - 1 for n in range(9)], np.uint64)  # the first n bytes of a little-endian word
@@ -288,7 +288,7 @@ def _unfit(values: NDArray[Any]) -> int | None:
     if values.dtype.kind == "f":
         with np.errstate(invalid="ignore"):
             wide = values.astype(np.float64)
-            bad = ~(np.isfinite(wide) & (np.rint(wide) == wide) & (np.abs(wide) < _EXACT))
+            bad = ~(np.isfinite(wide) & (np.rint(wide) == wide) & (np.abs(wide) < EXACT))
     elif values.dtype == np.uint64:
         bad = values >= np.uint64(1 << 63)
     else:

@@ -16,11 +16,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import csv as arrow_csv
 
+from lossctl.doubles import EXACT, lost_of
 from lossctl.errors import BadRow, DataError, RowsDisagree, visible
 from lossctl.sources.base import Plan, Tally
 from lossctl.sources.cutter import UTF8_BOM, Block
 from lossctl.sources.digits import numbers
-from lossctl.sources.literals import EXACT, lost_of
 from lossctl.sources.tokens import NOTHING, Malformed, fields, line_breaks, records
 
 _NUMBER = re.compile(

@@ -1,13 +1,34 @@
-"""What the text of a number loses when a double stands for it."""
+"""What a number loses when a double stands for it: a whole number its last digits, any its size."""
 
 from __future__ import annotations
 
 import math
 import re
+from typing import Any
 
-EXACT = 2.0**53
+import numpy as np
+from numpy.typing import NDArray
+
+Mask = NDArray[np.bool_]
+EXACT = 1 << 53  # whole numbers up to here are doubles; itself what 2^53 + 1 rounds to
+TOO_LONG = "is too long for a double to hold exactly"
 _INTEGER = re.compile(rb"[ \t]*[+-]?\d+[ \t]*")
 _LITERAL = re.compile(rb"[ \t]*[+-]?(?:inf(?:inity)?|nan(?:\(\w*\))?)[ \t]*", re.I)
+
+
+def inexact(values: NDArray[Any]) -> Mask | None:
+    """Where whole numbers are not doubles; None where all are, or the type has no others."""
+    if values.dtype.kind not in "iu" or values.dtype.itemsize < 8 or not values.size:
+        return None
+    if int(values.max()) <= EXACT and int(values.min()) >= -EXACT:
+        return None
+    with np.errstate(invalid="ignore"):
+        back = values.astype(np.float64)
+        # The cast back is undefined at 2^63 and beyond, which a double holds exactly only as a power of two.
+        lost: Mask = (np.abs(back) >= EXACT) & (
+            (back >= 2.0**63) | (back.astype(values.dtype) != values)
+        )
+    return lost if lost.any() else None
 
 
 def lost_of(text: bytes | None) -> tuple[str, str] | None:
