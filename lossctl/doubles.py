@@ -25,9 +25,7 @@ def inexact(values: NDArray[Any]) -> Mask | None:
     with np.errstate(invalid="ignore"):
         back = values.astype(np.float64)
         # The cast back is undefined at 2^63 and beyond, which a double holds exactly only as a power of two.
-        lost: Mask = (np.abs(back) >= EXACT) & (
-            (back >= 2.0**63) | (back.astype(values.dtype) != values)
-        )
+        lost: Mask = (np.abs(back) >= EXACT) & ((back >= 2.0**63) | (back.astype(values.dtype) != values))
     return lost if lost.any() else None
 
 
